@@ -363,7 +363,10 @@ pub fn pairing(data: &[u8]) {
                 let at = At { flow: &flow, now: stamp, origin: stamp, position: None };
                 matcher.end(at, &mut pending, side, end);
             }
-            1 => pending.lose(side, input.pick(&[Finding::Gap, Finding::Truncated, Finding::MidStream])),
+            1 => {
+                let how = input.pick(&[Finding::Gap, Finding::Truncated, Finding::MidStream]);
+                pending.lose(side, how, stamp.packet);
+            }
             2 => now += i64::from(input.u8()) * 1_000_000_000,
             3 => {
                 let until = Stamp { packet: std::mem::replace(&mut drained, packet), ..stamp };

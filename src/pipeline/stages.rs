@@ -81,9 +81,10 @@ impl Owner<Slot> for Stages {
                         GapReason::Cut => Finding::Truncated,
                         GapReason::BeforeStart => Finding::MidStream,
                     },
+                    origin.packet,
                 );
             }
-            Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated),
+            Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated, origin.packet),
             _ => {}
         }
         let (matcher, waiting) = (&mut self.matcher, &mut *pending);

@@ -187,6 +187,10 @@ impl Matcher {
             || waiting.type_unread
             // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
             || (waiting.reset_lost && waiting.call.rpc == Rpc::Ttstream && !matches!(ending, Ending::Reset { .. }))
+            // It may have been answered before the close.
+            || (matches!(ending, Ending::Fin(_))
+                && (PendingCalls::is_uncaptured(at.flow, waiting.client.other())
+                    || pending.may_be_answered(&waiting)))
             // What is cut of a datagram is its message.
             || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
         {

@@ -58,7 +58,8 @@ impl Matcher {
         }
         let was_read = |position: u32| (position.wrapping_sub(acked) as i32) < 0;
         for Held { mut waiting, decision, answered, position } in pending.take_held() {
-            let decision = if was_read(position) {
+            // Where the answer stands is known only if it was captured.
+            let decision = if was_read(position) || decision.outcome.class.is_none() {
                 decision
             } else {
                 waiting.call.findings = waiting.call.findings.of_capture();
@@ -79,7 +80,7 @@ impl Matcher {
                     && call.client == at.flow.key.endpoint(client)
                     && at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64
             };
-            if let Some(call) = { same_packet }.find(is_it) {
+            if let Some(call) = { same_packet }.find(is_it).filter(|call| call.outcome.class.is_some()) {
                 pending.failed -= u64::from(call.failed());
                 call.findings = call.findings.of_capture();
                 call.findings.insert(Finding::LateAnswer);

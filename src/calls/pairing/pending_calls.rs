@@ -59,14 +59,23 @@ impl Pending {
     }
 }
 
-/// What an event did to all calls that began before it: the first identity that it did not touch. So the event costs the
-/// same whatever the number of calls.
+/// What an event did to all calls that began before it. So the event costs the same whatever the number of calls.
 #[derive(Clone, Copy, Debug, Default)]
-struct Before(Uid);
+struct Before {
+    /// The first identity that it did not touch.
+    uid: Uid,
+    /// The packet of the event: where both sides have holes, requests that were captured before it may be read after it.
+    packet: u64,
+}
 
 impl Before {
     fn touches(self, call: &Call) -> bool {
-        call.uid < self.0
+        call.uid < self.uid || call.packets.0 < self.packet
+    }
+
+    /// Touches those that a later event touched, too.
+    fn extend(&mut self, later: Self) {
+        *self = Self { uid: later.uid, packet: self.packet.max(later.packet) };
     }
 }
 
@@ -85,6 +94,11 @@ impl Losses {
             Finding::MidStream => self.mid_stream = before,
             _ => self.gap = before,
         }
+    }
+
+    /// Whether any of it may be missing of a call.
+    fn touches(&self, call: &Call) -> bool {
+        [self.gap, self.truncated, self.mid_stream].iter().any(|before| before.touches(call))
     }
 
     fn mark(&self, call: &mut Call) {
@@ -109,6 +123,8 @@ struct Doubts {
     answers: [Losses; 2],
     /// The answers to the calls of each side may stand in bytes that could not be read.
     unread: [Before; 2],
+    /// By side: the packet of the first bytes behind its last hole.
+    behind: [u64; 2],
     /// Messages were lost, so that answers of equal numbers may belong to calls that were not seen, or to earlier ones.
     order: Option<Finding>,
     /// Calls that were answered after the caller had closed: whether anybody read the answer is not known yet.
@@ -256,33 +272,43 @@ impl PendingCalls {
         self.doubts.get_or_insert_default()
     }
 
-    /// All calls so far.
-    fn before(&self) -> Before {
-        Before(Uid { packet: self.last_packet, ordinal: self.next_ordinal })
+    /// The first identity of a call that is still to come.
+    fn next_uid(&self) -> Uid {
+        Uid { packet: self.last_packet, ordinal: self.next_ordinal }
     }
 
-    /// Remembers that bytes of `side` were lost, and how. The end of an open stream may be among them, whoever ended it: a
-    /// later one is then only the second.
-    pub fn lose(&mut self, side: Side, how: Finding) {
+    /// All calls so far, and those whose requests were captured before the first bytes behind the last hole of `side`.
+    fn before(&mut self, side: Side) -> Before {
+        Before { uid: self.next_uid(), packet: self.doubts().behind[side.index()] }
+    }
+
+    /// Remembers that bytes of `side` were lost, and how; `behind` is the packet of the first bytes that were captured of those that
+    /// follow. The end of an open stream may be among them, whoever ended it: a later one is then only the second.
+    pub fn lose(&mut self, side: Side, how: Finding, behind: u64) {
         self.lost[side.index()] = Some(how);
         self.losses = self.losses.wrapping_add(1);
-        let before = self.before();
+        self.doubts().behind[side.index()] = behind;
+        let before = self.before(side);
         self.doubts().streams.note(how, before);
     }
 
-    /// Remembers that bytes of `side` stay encrypted. If that is because the capture lacks packets, it is known how.
+    /// Remembers that bytes of `side` stay encrypted. If that is because the capture lacks packets, it is known how. Nobody knows whether
+    /// the next ones can be read, so that no later silence proves anything.
     pub(super) fn lose_sealed(&mut self, side: Side) {
-        self.lose(side, self.lost[side.index()].unwrap_or(Finding::Gap));
+        let behind = self.doubts().behind[side.index()];
+        self.lose(side, self.lost[side.index()].unwrap_or(Finding::Gap), behind);
+        let uid = self.next_uid();
+        self.doubts().unread[side.other().index()].extend(Before { uid, packet: u64::MAX });
     }
 
     /// An answer came that fits none of the calls which `client` waits for: it may be the answer of one. Where bytes were
     /// cut off it is: the number by which it would be found was among them.
     pub(super) fn doubt(&mut self, client: Side, how: Finding) {
-        let before = self.before();
+        let before = self.before(client.other());
         let doubts = self.doubts();
         doubts.answers[client.index()].note(how, before);
         if how == Finding::Truncated {
-            doubts.unread[client.index()] = before;
+            doubts.unread[client.index()].extend(before);
         }
     }
 
@@ -298,9 +324,9 @@ impl PendingCalls {
 
     /// Packets of either side may be lost without a hole that shows it: the answers of all pending calls may be among them.
     pub fn doubt_answers(&mut self) {
-        let before = self.before();
+        let before = Before { uid: self.next_uid(), packet: 0 };
         let doubts = self.doubts();
-        doubts.unread = [before; 2];
+        doubts.unread.iter_mut().for_each(|unread| unread.extend(before));
         doubts.answers.iter_mut().for_each(|losses| losses.note(Finding::Gap, before));
         doubts.order = Some(Finding::Gap);
     }
@@ -314,9 +340,16 @@ impl PendingCalls {
                 .is_some_and(|doubts| doubts.unread[waiting.client.index()].touches(&waiting.call))
     }
 
+    /// Whether an answer came that fits no call, and may be that of this one.
+    pub(super) fn may_be_answered(&self, waiting: &Pending) -> bool {
+        self.doubts
+            .as_ref()
+            .is_some_and(|doubts| doubts.answers[waiting.client.index()].touches(&waiting.call))
+    }
+
     /// The first call of `client` whose answer can't have been lost.
     pub(super) fn first_certain(&self, client: Side) -> Uid {
-        self.doubts.as_ref().map_or(Uid::default(), |doubts| doubts.unread[client.index()].0)
+        self.doubts.as_ref().map_or(Uid::default(), |doubts| doubts.unread[client.index()].uid)
     }
 
     /// How messages were lost, as long as that puts in doubt which of several calls with the same number an answer belongs to.
@@ -363,9 +396,14 @@ impl PendingCalls {
     /// the capture, if none that was captured could be read. A server may have said by then why it will answer nothing.
     pub(super) fn unheard(&self, flow: &Flow, callee: Side) -> Option<Finding> {
         let tcp = flow.key.network == Network::Tcp;
-        let none = tcp && flow.segments[callee.index()] == 0;
+        let none = Self::is_uncaptured(flow, callee);
         let unread = tcp && !flow.from_start[callee.index()] && !self.heard[callee.index()];
         self.lost[callee.index()].or(none.then_some(Finding::Gap)).or(unread.then_some(Finding::MidStream))
+    }
+
+    /// Whether no packet of a side was captured although there must have been some.
+    pub(super) fn is_uncaptured(flow: &Flow, side: Side) -> bool {
+        flow.key.network == Network::Tcp && flow.segments[side.index()] == 0
     }
 
     /// Remembers a GOAWAY. Graceful servers send one more with the same code when they know the last stream
@@ -410,8 +448,8 @@ impl PendingCalls {
 
     /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.
     fn lose_answers(&mut self, side: Side) {
-        let before = self.before();
-        self.doubts().unread[side.other().index()] = before;
+        let before = self.before(side);
+        self.doubts().unread[side.other().index()].extend(before);
     }
 
     /// Remembers that messages of `side` may stand in bytes that could not be read: requests, or the answers to the calls that
@@ -588,7 +626,7 @@ impl PendingCalls {
     /// Takes the streams out that `side` refuses by a GOAWAY that names `last`. Each GOAWAY looks only at those that were opened
     /// since the one before, unless it names a lower stream, which is believed a few times.
     pub(super) fn take_refused(&mut self, side: Side, last: i64) -> Vec<Pending> {
-        let Before(now) = self.before();
+        let now = self.next_uid();
         let Refused { last: before, from, lowered } = side.of_mut(&mut self.rare().refused);
         if before.is_none_or(|before| last < before) {
             if *lowered == MAX_LOWERED {

@@ -46,7 +46,7 @@ impl Line {
                 first_by: Side::A,
                 opener: Some(CLIENT),
                 from_start: [true, true],
-                segments: [0, 0],
+                segments: [1, 1],
                 bytes: [1, 1],
                 origins: Default::default(),
                 retransmissions: 0,
@@ -75,6 +75,17 @@ impl Line {
             side,
             &event,
         );
+    }
+
+    /// Bytes of a side were lost; the first ones behind them are in this packet.
+    fn lose(&mut self, side: Side, how: Finding) {
+        self.pending.lose(side, how, self.flow.last.packet);
+    }
+
+    /// The same event, which was captured in an earlier packet and held back since.
+    fn say_late(&mut self, side: Side, event: &Event<'_>, captured: Stamp) {
+        let at = At { flow: &self.flow, now: self.flow.last, origin: captured, position: None };
+        self.matcher.event(at, &mut self.pending, side, event);
     }
 
     fn end(&mut self, side: Side, end: End) {
@@ -190,7 +201,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
 
     // With a hole in the requests the answer may belong to one that was lost.
     let mut line = Line::new();
-    line.pending.lose(CLIENT, Finding::Gap);
+    line.lose(CLIENT, Finding::Gap);
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(7, "", 6));
     let calls = line.calls();
@@ -645,7 +656,7 @@ fn a_name_that_the_request_has_stays_whatever_the_answer_quotes() {
 fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     let mut line = Line::new();
     line.say(CLIENT, open(1));
-    line.pending.lose(SERVER, Finding::Gap);
+    line.lose(SERVER, Finding::Gap);
     let head = Head { truncated: true, ..stream(1) };
     line.say(SERVER, Event::Part(Part { end_lost: true, ..Part::new(head, 0) }));
     line.say(CLIENT, open(3));
@@ -655,6 +666,22 @@ fn a_gap_that_may_hold_the_answer_leaves_no_verdict() {
     assert_eq!(calls[0].latency, None);
     assert!(calls[0].findings.contains(Finding::Gap));
     assert_eq!(calls[1].class(), Some(Class::Transport), "it began after the gap");
+}
+
+/// Where both sides have holes, a request that stands behind one is read when that is given up: after the hole of the answers.
+#[test]
+fn a_hole_may_hold_the_answer_to_a_request_that_was_captured_before_it_ended() {
+    let mut line = Line::new();
+    line.pass(1);
+    let captured = line.flow.last;
+    line.pass(1);
+    line.lose(SERVER, Finding::Gap);
+    line.say_late(SERVER, &Event::Lost { start: 0 }, line.flow.last);
+    line.say_late(CLIENT, &request(1, "Get"), captured);
+    line.say(CLIENT, request(2, "Get"));
+    line.end(SERVER, End::Fin);
+    let classes: Vec<_> = line.calls().iter().map(Call::class).collect();
+    assert_eq!(classes, [None, Some(Class::Transport)]);
 }
 
 #[test]

@@ -43,7 +43,11 @@ fn is_true(record: &Value, truth: &Value) -> bool {
         Some("transport") => {
             // The caller left, and its callee's answer, which had no reader any more, was lost.
             let late = truth["findings"].as_array().unwrap().iter().any(|finding| finding == "late-answer");
-            admits || late && record["initiator"] == "client" || truth["class"] == "transport"
+            let is_answered = matches!(truth["class"].as_str(), Some("ok" | "business"));
+            // A close that is seen says nothing of what is not; a reset of a stream does, whatever came before it.
+            admits && (!is_answered || record["carrier"] == "h2-rst-stream")
+                || late && record["initiator"] == "client"
+                || truth["class"] == "transport"
         }
         // A stream may have ended before the end that was seen, an answer may answer what needed none.
         Some(_) if admits && (alone || truth["kind"] != "unary" && !exact) => true,

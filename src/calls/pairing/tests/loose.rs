@@ -58,7 +58,7 @@ fn after_lost_answers_older_calls_are_unknown_and_later_ones_not_shifted() {
     for methods in [["a", "b", "c"], ["get", "get", "get"]] {
         let mut line = Line::new();
         line.say(CLIENT, request(0, methods[0]));
-        line.pending.lose(SERVER, Finding::Gap);
+        line.lose(SERVER, Finding::Gap);
         line.say(SERVER, Event::Lost { start: 0 });
         line.say(CLIENT, request(0, methods[1]));
         line.say(SERVER, failure(0, methods[1], 6));
@@ -81,7 +81,7 @@ fn which_of_several_answers_was_lost_is_not_guessed() {
     let mut line = Line::new();
     line.say(CLIENT, request(0, "get"));
     line.say(CLIENT, request(0, "get"));
-    line.pending.lose(SERVER, Finding::Gap);
+    line.lose(SERVER, Finding::Gap);
     line.say(SERVER, Event::Lost { start: 0 });
     line.say(SERVER, failure(0, "get", 6));
     assert_eq!(verdicts(&line.calls()), [("get", None, None), ("get", None, None)]);
@@ -90,7 +90,7 @@ fn which_of_several_answers_was_lost_is_not_guessed() {
 #[test]
 fn the_answer_to_a_lost_request_is_not_that_of_another_method() {
     let mut line = Line::new();
-    line.pending.lose(CLIENT, Finding::Gap);
+    line.lose(CLIENT, Finding::Gap);
     line.say(CLIENT, Event::Lost { start: 0 });
     line.say(CLIENT, request(0, "b"));
     line.say(SERVER, failure(0, "a", 6));
@@ -105,7 +105,7 @@ fn the_answer_to_a_lost_request_is_not_that_of_another_method() {
 fn a_number_that_was_cut_off_pairs_with_the_only_answer() {
     let cut = |id| with(request(id, "a"), |head| (head.truncated, head.codec) = (true, None));
     let mut line = Line::new();
-    line.pending.lose(CLIENT, Finding::Truncated);
+    line.lose(CLIENT, Finding::Truncated);
     line.say(CLIENT, cut(0));
     line.say(SERVER, answer(1, "a"));
     assert_eq!(verdicts(&line.calls()), [("a", Some(Class::Ok), None)]);
@@ -113,7 +113,7 @@ fn a_number_that_was_cut_off_pairs_with_the_only_answer() {
     // Two that wait, or a number that is one: unknown, since the answer was not lost.
     for ids in [&[0, 0][..], &[4]] {
         let mut line = Line::new();
-        line.pending.lose(CLIENT, Finding::Truncated);
+        line.lose(CLIENT, Finding::Truncated);
         for id in ids {
             line.say(CLIENT, cut(*id));
         }

@@ -31,7 +31,7 @@ fn messages_alone_are_a_call_of_whom_the_ports_name() {
 fn a_message_without_a_number_opens_no_call() {
     let of = |bytes| Head { bytes, ..Head::new(Rpc::GrpcWeb, Transport::Http1, CallId::Order) };
     let mut line = Line::new();
-    line.pending.lose(CLIENT, Finding::Gap);
+    line.lose(CLIENT, Finding::Gap);
     line.say(
         CLIENT,
         Event::Request(Request {
