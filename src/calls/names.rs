@@ -54,6 +54,7 @@ impl Texts {
     }
 
     /// The text of these bytes, undecodable ones replaced.
+    #[inline(never)]
     pub fn get(&mut self, bytes: &[u8]) -> Name {
         // The lossy conversion looks at each byte by itself: 170 instructions for the usual message instead of 40.
         let make = || match std::str::from_utf8(bytes) {

@@ -192,13 +192,13 @@ impl Decision {
         Self::of(Class::Ok, Carrier::None)
     }
 
-    /// With the details of a `google.rpc.Status`.
-    fn details(mut self, status: Option<Text<'_>>) -> Self {
-        let details = status.map(|status| details::decode(&status.decode())).unwrap_or_default();
+    /// Adds the details of a `google.rpc.Status`.
+    #[inline(never)]
+    fn add_details(&mut self, status: Text<'_>) {
+        let details = details::decode(&status.decode());
         if !details.is_empty() {
             self.outcome.extra().details = details;
         }
-        self
     }
 
     /// What an answer says, or whether one came, can't be known.
@@ -227,7 +227,7 @@ impl Decision {
         self
     }
 
-    #[inline(never)]
+    #[inline]
     fn text(mut self, text: Option<&[u8]>, texts: &mut Texts) -> Self {
         self.outcome.message = text.map(|bytes| texts.get(bytes));
         self
@@ -254,11 +254,7 @@ impl Decision {
 #[must_use]
 pub fn decide(ending: Ending<'_>, texts: &mut Texts) -> Decision {
     match ending {
-        Ending::Answered { status, body } => {
-            let decision = answered(status, texts);
-            let failed = decision.outcome.is_error();
-            decision.finding(Finding::BodyWithError, failed && body)
-        }
+        Ending::Answered { status, body } => answered(status, body, texts),
         Ending::Reset { by, reset: how } => reset(how, by, texts),
         Ending::Goaway { by, code } => {
             Decision::of(Class::Transport, Carrier::H2Goaway).by(by).published(Family::Http2, code)
@@ -295,7 +291,10 @@ fn keep_codes(outcome: &mut Outcome, status: &Status<'_>) {
     }
 }
 
-fn answered(status: &Status<'_>, texts: &mut Texts) -> Decision {
+/// The same of an answer with that status, which has a payload if `body` says so.
+#[must_use]
+#[inline(never)]
+pub fn answered(status: &Status<'_>, body: bool, texts: &mut Texts) -> Decision {
     let mut decision = match status {
         Status::Missing => Decision::unknown(),
         Status::Thrift(status) => thrift(status, texts),
@@ -308,7 +307,8 @@ fn answered(status: &Status<'_>, texts: &mut Texts) -> Decision {
         Status::Codes(codes) => other(codes, texts),
     };
     keep_codes(&mut decision.outcome, status);
-    decision
+    let failed = decision.outcome.is_error();
+    decision.finding(Finding::BodyWithError, failed && body)
 }
 
 /// A protocol without rules of its own that has one code of the framework and one of the callee. Its numbers are its own.
@@ -514,11 +514,14 @@ fn ttstream(status: &TtstreamStatus<'_>, texts: &mut Texts) -> Decision {
 
 fn grpc_trailers(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
     // Kitex pkg/remote/trans/nphttp2: the business status is the answer, grpc-status only how it travels.
-    let decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message, texts)) {
+    let mut decision = match status.biz.as_ref().and_then(|biz| business(biz, status.message, texts)) {
         Some(decision) => decision,
         None => grpc_code(status, texts),
     };
-    decision.details(status.details).finding(Finding::StatusDeduced, status.deduced)
+    if let Some(details) = status.details {
+        decision.add_details(details);
+    }
+    decision.finding(Finding::StatusDeduced, status.deduced)
 }
 
 /// The class of a gRPC call whose answer has that status and text, and no other sign of what became of it.
@@ -610,7 +613,7 @@ fn failed_status(carrier: Carrier, code: i64, text: Option<&[u8]>, texts: &mut T
 fn connect(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
     let text = status.message.map(Text::decode);
     let text = text.as_deref().filter(|text| !text.is_empty());
-    let decision = match status.code {
+    let mut decision = match status.code {
         GrpcCode::Code(0) => Decision::ok(),
         GrpcCode::Code(code) => failed_status(Carrier::ConnectError, code, text, texts),
         GrpcCode::Malformed(_) => Decision::of(Class::Rpc, Carrier::ConnectError)
@@ -622,7 +625,10 @@ fn connect(status: &GrpcStatus<'_>, texts: &mut Texts) -> Decision {
             _ => Decision::of(Class::Rpc, Carrier::None),
         },
     };
-    decision.details(status.details)
+    if let Some(details) = status.details {
+        decision.add_details(details);
+    }
+    decision
 }
 
 #[cfg(test)]

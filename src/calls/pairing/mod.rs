@@ -432,7 +432,7 @@ impl Matcher {
         let body = answer.body || is_beside_message(&waiting, at, pending);
         let call = &mut waiting.call;
         let status = if certain && !waiting.reset_lost { &answer.status } else { &Status::Missing };
-        let mut decision = outcome::decide(Ending::Answered { status, body }, &mut self.texts);
+        let mut decision = outcome::answered(status, body, &mut self.texts);
         if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
             decision = outcome::decide(Ending::Foreign(other.answer.as_deref()), &mut self.texts);
         } else if decision.outcome.class.is_some() {
