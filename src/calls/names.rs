@@ -97,6 +97,8 @@ fn place(bytes: &[u8]) -> usize {
 
 impl Names {
     /// The shared form of `bytes`, undecodable ones replaced; `None` for an empty text.
+    #[expect(clippy::inline_always, reason = "most calls ask for four names one after the other")]
+    #[inline(always)]
     pub fn get(&mut self, bytes: &[u8]) -> Option<Name> {
         let bytes = bytes.get(..MAX_LEN).unwrap_or(bytes);
         if bytes.is_empty() {

@@ -6,7 +6,8 @@
 use rpcscope_parsers::event::{Body, Complete, Text};
 use rpcscope_parsers::{CallId, Event, Side, Status};
 
-use super::pending_calls::{Pending, PendingCalls, body_size};
+use super::pending_calls::{Pending, PendingCalls};
+use super::size::body_size;
 use super::{At, Matcher};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::payload::reflection;

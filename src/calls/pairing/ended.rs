@@ -84,8 +84,14 @@ impl Ended {
     fn begin(&mut self, run: Run) {
         let before = std::mem::replace(&mut self.last, run);
         if before.count > 0 {
-            self.older.get_or_insert_default().push(before);
+            self.keep(before);
         }
+    }
+
+    // Apart, as is what forgets: the usual id continues a run, or is the first.
+    #[inline(never)]
+    fn keep(&mut self, run: Run) {
+        self.older.get_or_insert_default().push(run);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -99,6 +105,7 @@ impl Ended {
         })
     }
 
+    #[inline(never)]
     fn forget_oldest(&mut self) {
         self.len -= 1;
         match self.older.as_mut().filter(|older| !older.is_empty()) {

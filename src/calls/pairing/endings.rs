@@ -8,7 +8,8 @@ use rpcscope_parsers::{CallId, Rpc, Side, Status};
 use super::super::outcome::{self, Decision, Ending};
 use super::super::record::{CallKind, Class, Finding, GoAwayNote, Initiator};
 use super::kind::stream_kind;
-use super::pending_calls::{Pending, PendingCalls, body_size, metadata_size};
+use super::pending_calls::{Pending, PendingCalls};
+use super::size::{body_size, metadata_size};
 use super::{At, MAX_PENDING, MAX_PENDING_METADATA, Matcher};
 use crate::decode::Network;
 use crate::flow::{End, Stamp};
@@ -208,7 +209,7 @@ impl Matcher {
     #[inline]
     pub(super) fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
         // Mostly none waits when another begins.
-        if pending.len() > 0 {
+        if !pending.is_empty() {
             self.give_up_waiting(at, pending);
         }
     }
@@ -247,17 +248,32 @@ impl Matcher {
     }
 
     /// Decides a call of which `seen` is the last packet that counts.
+    #[inline(never)]
     pub(super) fn conclude(
         &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
-        mut waiting: Pending,
+        waiting: Pending,
         decision: Decision,
         seen: Stamp,
     ) {
-        pending.mark(&mut waiting);
+        self.conclude_here(at, pending, waiting, decision, seen);
+    }
+
+    /// The same in the caller, for the usual end.
+    #[expect(clippy::inline_always, reason = "the call and its decision are then used where they stand")]
+    #[inline(always)]
+    pub(super) fn conclude_here(
+        &mut self,
+        at: At<'_>,
+        pending: &mut PendingCalls,
+        waiting: Pending,
+        decision: Decision,
+        seen: Stamp,
+    ) {
         let Pending { mut call, stream, client, .. } = waiting;
-        let Decision { outcome, mut findings } = decision;
+        pending.mark(&mut call, stream, client);
+        let class = decision.outcome.class;
         if stream && call.kind != CallKind::Unary {
             if call.response_messages > 1
                 && let Some(method) = &call.method
@@ -265,25 +281,25 @@ impl Matcher {
                 pending.methods.note_streaming(method);
             }
             let streaming = || pending.methods.is_streaming(call.method.as_ref());
-            call.kind = stream_kind(&call, outcome.class, streaming);
+            call.kind = stream_kind(&call, class, streaming);
             let empty = call.response_messages == 0 && call.kind == CallKind::Stream;
             if empty
                 && matches!(call.rpc, Rpc::Grpc | Rpc::GrpcWeb)
-                && outcome.class == Some(Class::Ok)
+                && class == Some(Class::Ok)
                 && call.findings.of_capture().is_empty()
             {
-                findings.insert(Finding::MessageMissing);
+                call.findings.insert(Finding::MessageMissing);
             }
         }
-        let answered = matches!(outcome.class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
+        let answered = matches!(class, Some(Class::Ok | Class::Business | Class::Rpc) | None);
         if stream && answered && call.latency.is_some() {
             call.duration = Some(seen.time.since(call.start));
         }
-        call.findings.add(findings);
-        if outcome.class.is_none() && call.findings.of_capture().is_empty() {
+        call.findings.add(decision.findings);
+        if class.is_none() && call.findings.of_capture().is_empty() {
             call.findings.insert(Finding::UndecodableAnswer);
         }
-        call.outcome.become_another(outcome);
+        call.outcome.become_another(decision.outcome);
         call.end = seen.time;
         call.decided = at.now.packet;
         call.packets.1 = seen.packet.max(call.packets.0);
@@ -292,7 +308,10 @@ impl Matcher {
         }
         pending.decided += 1;
         pending.failed += u64::from(call.failed());
-        self.grace_metadata += metadata_size(&call);
+        let metadata = metadata_size(&call);
+        if metadata > 0 {
+            self.grace_metadata += metadata;
+        }
         if call.bodies.is_some() {
             let bytes = body_size(&call);
             pending.drop_bodies(bytes);

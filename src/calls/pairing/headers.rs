@@ -3,6 +3,7 @@
 use rpcscope_parsers::event::{Headers, Names, Pairs, Text};
 
 use super::super::marks::{self, Marks, Meaning, Meanings};
+use super::super::names::Names as Interned;
 use super::super::record::{Call, Name};
 use super::super::trace::{self, Trace};
 use super::{MAX_METADATA, Matcher};
@@ -48,24 +49,23 @@ impl Matcher {
     #[inline(never)]
     fn name(&mut self, call: &mut Call, said: &Names<'_>) {
         let names = &mut self.names;
-        let mut name = |into: &mut Option<Name>, text: &Option<Text<'_>>| {
-            if let (None, Some(text)) = (&into, text) {
-                *into = match text {
-                    Text::Plain(bytes) => names.get(bytes),
-                    encoded => names.get(&encoded.decode()),
-                };
-            }
-        };
-        name(&mut call.service, &said.service);
-        name(&mut call.method, &said.method);
-        name(&mut call.caller, &said.caller);
-        name(&mut call.callee, &said.callee);
+        fill(names, &mut call.service, said.service.as_ref());
+        fill(names, &mut call.method, said.method.as_ref());
+        fill(names, &mut call.caller, said.caller.as_ref());
+        fill(names, &mut call.callee, said.callee.as_ref());
     }
 
     /// Fills in the trace and the span that the headers of a request name.
     #[inline]
     pub(super) fn trace(&mut self, call: &mut Call, headers: Headers<'_>) {
-        if let Some(Trace { trace_id, span_id, .. }) = headers.and_then(trace::context) {
+        if let Some(headers) = headers {
+            self.read_trace(call, headers);
+        }
+    }
+
+    #[inline(never)]
+    fn read_trace(&mut self, call: &mut Call, headers: &dyn Pairs) {
+        if let Some(Trace { trace_id, span_id, .. }) = trace::context(headers) {
             // The last ones are shared by their calls. Among the names, they would take the places of others for good.
             let mut id = |id: Option<String>| id.map(|id| self.texts.get(id.as_bytes()));
             (call.trace_id, call.span_id) = (id(trace_id), id(span_id));
@@ -78,6 +78,26 @@ impl Matcher {
         let id = headers.and_then(marks::log_id);
         call.log_id = id.and_then(|id| self.names.get(id.as_bytes()));
     }
+}
+
+/// Fills in a name that is not known yet.
+#[expect(
+    clippy::inline_always,
+    reason = "four of them stand in one function, which saves its registers once"
+)]
+#[inline(always)]
+fn fill(names: &mut Interned, into: &mut Option<Name>, text: Option<&Text<'_>>) {
+    if let (None, Some(text)) = (&into, text) {
+        *into = match text {
+            Text::Plain(bytes) => names.get(bytes),
+            encoded => decoded(names, encoded),
+        };
+    }
+}
+
+#[inline(never)]
+fn decoded(names: &mut Interned, encoded: &Text<'_>) -> Option<Name> {
+    names.get(&encoded.decode())
 }
 
 fn keep(into: &mut Vec<(bool, String, String)>, answer: bool, headers: &dyn Pairs) {

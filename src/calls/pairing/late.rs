@@ -27,9 +27,7 @@ impl Matcher {
             pending.methods.note_answered(method);
         }
         pending.end_id(waiting.id);
-        if pending.len() == 0 {
-            pending.restore_order();
-        }
+        pending.restore_order();
         let answered = Stamp { packet: at.flow.last.packet, time: at.now.time };
         match position {
             Some(position) if pending.fin[waiting.client.index()] => {
@@ -38,7 +36,7 @@ impl Matcher {
                     self.conclude(at, pending, waiting, decision, answered);
                 }
             }
-            _ => self.conclude(at, pending, waiting, decision, answered),
+            _ => self.conclude_here(at, pending, waiting, decision, answered),
         }
     }
 

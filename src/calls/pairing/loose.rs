@@ -21,11 +21,13 @@ pub(super) struct Partner {
     pub(super) waiting: Pending,
     /// It is this one. If not, others may have got this answer, so that what it says is not known of any.
     pub(super) certain: bool,
+    /// The method that the answer names is known to be that of the call.
+    pub(super) same_method: bool,
 }
 
 impl Partner {
     pub(super) fn certain(waiting: Pending) -> Self {
-        Self { waiting, certain: true }
+        Self { waiting, certain: true, same_method: false }
     }
 }
 
@@ -35,14 +37,13 @@ fn after(uid: Uid) -> Uid {
 }
 
 impl Matcher {
-    /// The call of `client` that an answer belongs to, taken out. `holed`: why requests may be missing.
+    /// The call of `client` that an answer belongs to, taken out.
     pub(super) fn loose_partner(
         &mut self,
         at: At<'_>,
         pending: &mut PendingCalls,
         client: Side,
         answer: &Answer<'_>,
-        holed: Option<Finding>,
     ) -> Option<Partner> {
         let id = answer.head.id;
         // Nearly always one call waits, and this is its answer: all that follows comes to the same then, for five times as much.
@@ -55,8 +56,11 @@ impl Matcher {
             waiting.id == id && waiting.client == client && same_name
         };
         if let Some(waiting) = pending.take_only(is_it) {
-            return Some(Partner::certain(waiting));
+            let same_method = answer.names.method.is_some() && waiting.call.method.is_some();
+            return Some(Partner { waiting, certain: true, same_method });
         }
+        // Why requests may be missing.
+        let holed = pending.holed(at.flow, client);
         let method = answer.names.method.map(Text::decode);
         // As names have it; to look whether all is ASCII takes a quarter of the time of a check for UTF-8.
         let method = method.as_deref().filter(|method| !method.is_empty()).map(|method| match method {
@@ -104,7 +108,7 @@ impl Matcher {
         if let Some(how) = doubt {
             waiting.call.findings.insert(how);
         }
-        Some(Partner { waiting, certain })
+        Some(Partner { waiting, certain, same_method: false })
     }
 
     /// A peer that answers with another number than it was asked with (thrift leaves the check to the caller): certain only

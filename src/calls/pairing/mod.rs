@@ -16,6 +16,7 @@ mod loose;
 mod methods;
 mod pending_calls;
 mod queue;
+mod size;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,8 +31,9 @@ pub use bodies::Learned;
 use grace::Reach;
 use kind::is_beside_message;
 use loose::Partner;
+use pending_calls::Pending;
 pub use pending_calls::PendingCalls;
-use pending_calls::{Pending, body_size, metadata_size};
+use size::{body_size, metadata_size};
 
 use super::marks::Meanings;
 use super::names::{Names as Interned, Texts};
@@ -223,13 +225,13 @@ impl Matcher {
             self.log_id(&mut call, request.headers);
         }
         let type_unread = request.head.truncated && request.head.codec.is_none();
-        let waiting = Pending { type_unread, ..Pending::new(request.head.id, call, side) };
+        let wait = |call| Pending { type_unread, ..Pending::new(request.head.id, call, side) };
         if request.oneway {
             pending.end_id(request.head.id);
             let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
-            self.decide(at, pending, waiting, decision);
+            self.decide(at, pending, wait(call), decision);
         } else {
-            pending.add(waiting);
+            pending.add_made(call, wait);
         }
     }
 
@@ -245,10 +247,12 @@ impl Matcher {
         if self.log_ids {
             self.log_id(&mut call, open.headers);
         }
-        pending.add(Pending { stream: true, ..Pending::new(open.head.id, call, side) });
+        pending.add_made(call, |call| Pending { stream: true, ..Pending::new(open.head.id, call, side) });
     }
 
     /// The record of a call whose opening was captured.
+    #[expect(clippy::inline_always, reason = "what begins a call has nothing else to do before")]
+    #[inline(always)]
     fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Box<Call> {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
@@ -399,7 +403,10 @@ impl Matcher {
     #[inline(always)]
     fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
         let head = &answer.head;
-        let Some(Partner { mut waiting, certain }) = self.partner(at, pending, side, answer) else { return };
+        let Some(Partner { mut waiting, certain, same_method }) = self.partner(at, pending, side, answer)
+        else {
+            return;
+        };
         pending.note_bodies(self.bodies.give(side, head.id, true, &mut waiting.call));
         self.bodies.note_status(&answer.status, &mut waiting.call);
         let call = &mut waiting.call;
@@ -409,7 +416,7 @@ impl Matcher {
             call.codec = head.codec;
         }
         self.describe(call, &answer.names, answer.headers, true);
-        if let (Some(asked), Some(sent)) = (&call.method, answer.names.method) {
+        if let (false, Some(asked), Some(sent)) = (same_method, &call.method, answer.names.method) {
             let sent = sent.decode();
             if !sent.is_empty() && asked.as_bytes() != &*sent {
                 call.findings.insert(Finding::MethodMismatch);
@@ -475,14 +482,14 @@ impl Matcher {
     ) -> Option<Partner> {
         let id = answer.head.id;
         let client = side.other();
-        let holed = pending.holed(at.flow, client);
         if let CallId::Loose(_) = id {
-            if let Some(partner) = self.loose_partner(at, pending, client, answer, holed) {
+            if let Some(partner) = self.loose_partner(at, pending, client, answer) {
                 return Some(partner);
             }
         } else if let Some(waiting) = pending.take_of(id, client) {
             return Some(Partner::certain(waiting));
         }
+        let holed = pending.holed(at.flow, client);
         // Peers that leave the number at 0 use it for every call, of which the request may be what is missing.
         if pending.has_ended(id) && (holed.is_none() || id != CallId::Loose(0)) {
             self.answered_again(at, answer);

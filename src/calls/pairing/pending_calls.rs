@@ -8,6 +8,7 @@ use super::ended::Ended;
 use super::groups::Groups;
 use super::methods::Methods;
 use super::queue::Queue;
+use super::size::metadata_size;
 use crate::calls::outcome::{Decision, Ending};
 use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
@@ -133,25 +134,18 @@ struct Doubts {
     late: Vec<LateAnswer>,
 }
 
+impl Doubts {
+    #[inline(never)]
+    fn mark(&self, call: &mut Call, stream: bool, client: Side) {
+        if stream {
+            self.streams.mark(call);
+        }
+        self.answers[client.index()].mark(call);
+    }
+}
+
 /// Memory of a call that waits, its headers apart, in bytes: its record, its place in the queue and the indices.
 const WAITING: usize = size_of::<Call>() + size_of::<Pending>() + 128;
-
-/// Bytes of what a call keeps of headers.
-#[inline]
-pub(super) fn metadata_size(call: &Call) -> usize {
-    let marks = call.marks.as_ref().map_or(0, |marks| marks.size());
-    call.metadata.iter().map(|(_, key, value)| PAIR + key.capacity() + value.capacity()).sum::<usize>()
-        + marks
-}
-
-/// Bytes of the bodies that a call keeps.
-#[inline]
-pub(super) fn body_size(call: &Call) -> usize {
-    call.bodies.as_ref().map_or(0, |bodies| bodies.size())
-}
-
-/// Memory of a header pair without its texts.
-const PAIR: usize = size_of::<(bool, String, String)>() + 32;
 
 /// Code and debug data.
 type LastGoAway = (i64, Option<String>);
@@ -312,13 +306,11 @@ impl PendingCalls {
         }
     }
 
-    /// Marks a call with what was lost while it waited.
-    pub(super) fn mark(&self, waiting: &mut Pending) {
+    /// Marks a call of `client` with what was lost while it waited.
+    #[inline]
+    pub(super) fn mark(&self, call: &mut Call, stream: bool, client: Side) {
         if let Some(doubts) = &self.doubts {
-            if waiting.stream {
-                doubts.streams.mark(&mut waiting.call);
-            }
-            doubts.answers[waiting.client.index()].mark(&mut waiting.call);
+            doubts.mark(call, stream, client);
         }
     }
 
@@ -357,9 +349,11 @@ impl PendingCalls {
         self.doubts.as_ref().and_then(|doubts| doubts.order)
     }
 
-    /// No call waits, so that later answers belong to later calls.
+    /// If no call waits, later answers belong to later calls.
     pub(super) fn restore_order(&mut self) {
-        if let Some(doubts) = &mut self.doubts {
+        if let Some(doubts) = &mut self.doubts
+            && self.calls.is_empty()
+        {
             doubts.order = None;
         }
     }
@@ -481,17 +475,26 @@ impl PendingCalls {
         uid
     }
 
-    /// Lets a call wait, for the first time or (until the rest of its answer has come) again.
+    /// Lets a new call wait, which `make` makes of its record.
     #[expect(clippy::inline_always, reason = "a call is then made where it waits")]
     #[inline(always)]
+    pub(super) fn add_made(&mut self, call: Box<Call>, make: impl FnOnce(Box<Call>) -> Pending) {
+        self.note_metadata(metadata_size(&call));
+        self.calls.insert_made(|| make(call));
+    }
+
+    /// Lets a call wait until the rest of its answer has come.
     pub(super) fn add(&mut self, pending: Pending) {
-        self.metadata = self.metadata.saturating_add(metadata_size(&pending.call) as u32);
+        self.note_metadata(metadata_size(&pending.call));
         self.calls.insert(pending);
     }
 
     /// A call that waits has headers of so many bytes more.
+    #[inline]
     pub(super) fn note_metadata(&mut self, bytes: usize) {
-        self.metadata = self.metadata.saturating_add(bytes as u32);
+        if bytes > 0 {
+            self.metadata = self.metadata.saturating_add(bytes as u32);
+        }
     }
 
     /// Bytes of headers of those that wait.
@@ -523,15 +526,20 @@ impl PendingCalls {
     /// Counts a call that no longer waits.
     #[inline]
     fn gone(&mut self, pending: Option<Pending>) -> Option<Pending> {
-        if let Some(pending) = &pending {
+        if self.metadata > 0
+            && let Some(pending) = &pending
+        {
             self.metadata = self.metadata.saturating_sub(metadata_size(&pending.call) as u32);
         }
         pending
     }
 
     /// Calls that wait have bodies of so many bytes more.
+    #[inline]
     pub(super) fn note_bodies(&mut self, bytes: usize) {
-        self.bodies = self.bodies.saturating_add(bytes as u32);
+        if bytes > 0 {
+            self.bodies = self.bodies.saturating_add(bytes as u32);
+        }
     }
 
     /// A call with bodies of so many bytes is decided.
@@ -543,7 +551,12 @@ impl PendingCalls {
     /// Whether no call waits, and none that is decided can still change.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.len() == 0 && self.doubts.is_none()
+        self.is_empty() && self.doubts.is_none()
+    }
+
+    /// Whether no call waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
     }
 
     /// How many calls wait.

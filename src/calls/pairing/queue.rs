@@ -158,13 +158,15 @@ impl Queue {
     /// Takes one of those without an index out.
     #[inline]
     fn take_at(&mut self, at: usize) -> Option<Pending> {
-        match self {
-            Self::One(_) => match std::mem::take(self) {
-                Self::One(call) => Some(call),
-                _ => None,
-            },
-            Self::Few(calls) => (at < calls.len()).then(|| calls.remove(at)),
-            Self::Empty | Self::Many(_) => None,
+        if let Self::Few(calls) = self {
+            return (at < calls.len()).then(|| calls.remove(at));
+        }
+        match std::mem::take(self) {
+            Self::One(call) => Some(call),
+            other => {
+                *self = other;
+                None
+            }
         }
     }
 
@@ -174,6 +176,15 @@ impl Queue {
         match self.few() {
             Ok([only]) if which(only) => self.take_at(0),
             _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Few(calls) => calls.is_empty(),
+            Self::One(_) | Self::Many(_) => false,
         }
     }
 
@@ -204,12 +215,16 @@ impl Queue {
 
     #[expect(clippy::inline_always, reason = "a call is then made where it waits")]
     #[inline(always)]
-    pub(super) fn insert(&mut self, pending: Pending) {
+    pub(super) fn insert_made(&mut self, make: impl FnOnce() -> Pending) {
         match self {
             // The empty one needs not be dropped.
-            Self::Empty => std::mem::forget(std::mem::replace(self, Self::One(pending))),
-            _ => self.insert_another(pending),
+            Self::Empty => std::mem::forget(std::mem::replace(self, Self::One(make()))),
+            _ => self.insert_another(make()),
         }
+    }
+
+    pub(super) fn insert(&mut self, pending: Pending) {
+        self.insert_made(|| pending);
     }
 
     /// Adds to others.
