@@ -5,7 +5,8 @@
 
 use rpcscope_parsers::{CallId, Side};
 
-use super::pending_calls::{Held, LateAnswer, Pending, PendingCalls};
+use super::doubts::{Held, LateAnswer};
+use super::pending_calls::{Pending, PendingCalls};
 use super::{At, GRACE_PERIOD, Matcher};
 use crate::calls::outcome::{self, Decision, Ending};
 use crate::calls::record::{Call, Finding, Initiator};

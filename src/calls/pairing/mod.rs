@@ -5,6 +5,7 @@
 //! one-way call or a message after the end of a stream still becomes a finding of the call that it belongs to.
 
 mod bodies;
+mod doubts;
 mod ended;
 mod endings;
 mod grace;

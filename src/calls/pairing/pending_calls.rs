@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rpcscope_parsers::{CallId, Side, Status};
 
+use super::doubts::{Before, Doubts, Held, LateAnswer};
 use super::ended::Ended;
 use super::groups::Groups;
 use super::methods::Methods;
@@ -12,7 +13,7 @@ use super::size::metadata_size;
 use crate::calls::outcome::{Decision, Ending};
 use crate::calls::record::{Call, Finding, GoAwayNote, Initiator, Uid, Via};
 use crate::decode::Network;
-use crate::flow::{Flow, Stamp};
+use crate::flow::Flow;
 use crate::time::Timestamp;
 
 /// A call that waits for its end.
@@ -57,90 +58,6 @@ impl Pending {
             last_message: 0,
             status_unread: false,
         }
-    }
-}
-
-/// What an event did to all calls that began before it. So the event costs the same whatever the number of calls.
-#[derive(Clone, Copy, Debug, Default)]
-struct Before {
-    /// The first identity that it did not touch.
-    uid: Uid,
-    /// The packet of the event: where both sides have holes, requests that were captured before it may be read after it.
-    packet: u64,
-}
-
-impl Before {
-    fn touches(self, call: &Call) -> bool {
-        call.uid < self.uid || call.packets.0 < self.packet
-    }
-
-    /// Touches those that a later event touched, too.
-    fn extend(&mut self, later: Self) {
-        *self = Self { uid: later.uid, packet: self.packet.max(later.packet) };
-    }
-}
-
-/// What may be missing of calls, by how it was lost.
-#[derive(Clone, Copy, Debug, Default)]
-struct Losses {
-    gap: Before,
-    truncated: Before,
-    mid_stream: Before,
-}
-
-impl Losses {
-    fn note(&mut self, how: Finding, before: Before) {
-        match how {
-            Finding::Truncated => self.truncated = before,
-            Finding::MidStream => self.mid_stream = before,
-            _ => self.gap = before,
-        }
-    }
-
-    /// Whether any of it may be missing of a call.
-    fn touches(&self, call: &Call) -> bool {
-        [self.gap, self.truncated, self.mid_stream].iter().any(|before| before.touches(call))
-    }
-
-    fn mark(&self, call: &mut Call) {
-        for (finding, before) in [
-            (Finding::Gap, self.gap),
-            (Finding::Truncated, self.truncated),
-            (Finding::MidStream, self.mid_stream),
-        ] {
-            if before.touches(call) {
-                call.findings.insert(finding);
-            }
-        }
-    }
-}
-
-/// What was lost while calls waited, and what came late. Boxed, because few connections have any of it.
-#[derive(Debug, Default)]
-struct Doubts {
-    /// Bytes of either side: what ended a stream may be among them.
-    streams: Losses,
-    /// An answer came that fits none of the calls that wait for the side.
-    answers: [Losses; 2],
-    /// The answers to the calls of each side may stand in bytes that could not be read.
-    unread: [Before; 2],
-    /// By side: the packet of the first bytes behind its last hole.
-    behind: [u64; 2],
-    /// Messages were lost, so that answers of equal numbers may belong to calls that were not seen, or to earlier ones.
-    order: Option<Finding>,
-    /// Calls that were answered after the caller had closed: whether anybody read the answer is not known yet.
-    held: Vec<Held>,
-    /// The same, decided as if it had been read.
-    late: Vec<LateAnswer>,
-}
-
-impl Doubts {
-    #[inline(never)]
-    fn mark(&self, call: &mut Call, stream: bool, client: Side) {
-        if stream {
-            self.streams.mark(call);
-        }
-        self.answers[client.index()].mark(call);
     }
 }
 
@@ -220,27 +137,6 @@ pub struct PendingCalls {
     pub(super) lost: [Option<Finding>; 2],
     /// Which sides sent a message that was read.
     pub(super) heard: [bool; 2],
-}
-
-/// A call that was answered after its caller had closed.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) waiting: Pending,
-    pub(super) decision: Decision,
-    /// The packet of the answer's last byte.
-    pub(super) answered: Stamp,
-    /// TCP: sequence number of the answer's last part.
-    pub(super) position: u32,
-}
-
-/// A call that was answered after its caller had closed, and is decided.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LateAnswer {
-    pub(super) uid: Uid,
-    /// The packet that decided its call.
-    pub(super) decided: u64,
-    /// TCP: sequence number of its first byte.
-    pub(super) position: u32,
 }
 
 /// Most answers remembered that came after the caller had closed.
