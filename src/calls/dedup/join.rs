@@ -81,7 +81,15 @@ fn is_whole(call: &Call) -> bool {
 
 /// Whether an answer was seen, readable or not.
 fn was_answered(call: &Call) -> bool {
-    matches!(call.class(), Some(Class::Ok | Class::Business | Class::Rpc) | None)
+    match call.class() {
+        Some(class) => matches!(class, Class::Ok | Class::Business | Class::Rpc),
+        None => !is_answer_missing(call),
+    }
+}
+
+/// Whether nothing of an answer was seen, and it may be among the missing packets.
+fn is_answer_missing(call: &Call) -> bool {
+    call.class().is_none() && call.latency.is_none() && !is_whole(call)
 }
 
 /// Whether the capture at the caller proves that no answer came in time, because the call broke before. Datagrams are not
@@ -94,6 +102,7 @@ fn broke_at_caller(call: &Call) -> bool {
 /// How much a capture shows about the end of a call; higher is more.
 fn knowledge(call: &Call) -> u8 {
     match (call.class(), is_whole(call)) {
+        (None, _) if is_answer_missing(call) => 0,
         (None, _) => 4,
         (Some(Class::Transport), true) => 3,
         (Some(Class::Unanswered), true) => 2,

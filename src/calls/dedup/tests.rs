@@ -151,6 +151,18 @@ fn an_answer_that_only_the_callees_end_shows() {
     let call = joined([hole, view(2, 1, 2, 70)]);
     assert_eq!(call.class(), Some(Class::Ok));
     assert!(call.findings.is_empty());
+    // Nor does an answer that may stand in what either capture misses.
+    let unknown = |capture_point| {
+        let mut call = lossy(broken(Class::Transport, Carrier::None, capture_point, 0, 50), Finding::Gap);
+        call.outcome.class = None;
+        call
+    };
+    let broken = |capture_point| broken(Class::Transport, Carrier::TcpFin, capture_point, 0, 50);
+    for views in [[broken(1), unknown(2)], [unknown(1), broken(2)]] {
+        let call = joined(views);
+        assert_eq!(call.class(), Some(Class::Transport));
+        assert!(call.findings.is_empty());
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Matcher {
             Event::Begin(begin) => self.begin(at, pending, side, begin),
             Event::Part(part) => self.part(at, pending, side, part),
             Event::HalfClose(half) if half.head.rpc == Rpc::TrpcStream => {
-                Self::half_close(pending, &half.head)
+                Self::half_close(pending, &half.head);
             }
             // Nobody here asks which bytes are those of bodies.
             Event::HalfClose(_) | Event::BodyPiece(_) => {}
