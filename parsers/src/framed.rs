@@ -144,6 +144,8 @@ struct Inbound {
     unknown_cut: bool,
     /// It has sent requests.
     asks: bool,
+    /// A message was found in a search, and since then none has come to its end: it may be none.
+    found: bool,
 }
 
 impl Inbound {
@@ -155,6 +157,7 @@ impl Inbound {
     /// Reports that the current message has ended before `at`.
     fn complete(&mut self, at: At, bodies: &mut Option<Box<BothBodies>>, emit: &mut Emit<'_>) {
         if let Some(PendingBody { id, bytes }) = self.pending.take() {
+            self.found = false;
             let truncated = self.truncated;
             let end = at.offset.saturating_sub(1);
             if let Some(bodies) = bodies {
@@ -189,7 +192,11 @@ impl Inbound {
             }
         }
         emit(at.side, event);
-        if left > 0 { Step::Body(here as usize, left) } else { Step::Done(here as usize) }
+        if left > 0 {
+            return Step::Body(here as usize, left);
+        }
+        self.found = false;
+        Step::Done(here as usize)
     }
 
     /// Emits the event of a message without a length, whose body begins after `bytes` bytes.
@@ -595,7 +602,8 @@ impl<F: Framing> Reader for FramedReader<F> {
         }
     }
 
-    fn passed_over(&mut self, at: At, skipped: usize, _found: bool, emit: &mut Emit<'_>) {
+    fn passed_over(&mut self, at: At, skipped: usize, found: bool, emit: &mut Emit<'_>) {
+        at.side.of_mut(&mut self.inbound).found |= found;
         if skipped > 0 {
             emit_lost(at.side, at.offset - skipped as u64, emit);
         }
@@ -614,7 +622,12 @@ impl<F: Framing> Reader for FramedReader<F> {
             }
         }
         // A body that did not come to its end stays open: the connection's end is what decides its call.
-        at.side.of_mut(&mut self.inbound).pending = None;
+        let inbound = at.side.of_mut(&mut self.inbound);
+        inbound.pending = None;
+        if inbound.found {
+            // What was found may be none, and its bytes those of messages.
+            emit_lost(at.side, at.offset, emit);
+        }
         if let Some(bodies) = &mut self.bodies {
             bodies.of(at.side).give_up();
         }

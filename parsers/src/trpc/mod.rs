@@ -164,7 +164,8 @@ fn detect_datagram(bytes: &[u8]) -> Detection {
 /// numbers.
 const FIND_LEN: usize = 48;
 
-/// The first offset of a frame whose head fits, as far as it is there. A whole frame must be followed by another one.
+/// The first offset of a frame whose head fits, as far as it is there. A whole frame must be followed by another one, and one
+/// whose protobuf head is empty, which leaves too little to go by, must be whole.
 fn find_frame(input: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(input, &MAGIC).find(|at| {
         let Some(rest) = input.get(*at..) else { return false };
@@ -173,6 +174,9 @@ fn find_frame(input: &[u8]) -> Option<usize> {
             return false;
         }
         let next = rest.get(head.total as usize..).unwrap_or_default();
+        if head.frame_type == FrameType::Unary && head.protobuf == 0 && next.is_empty() {
+            return false;
+        }
         next.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
     })
 }

@@ -233,6 +233,41 @@ fn a_body_of_magic_numbers_holds_no_frame() {
 }
 
 #[test]
+fn the_frame_behind_a_body_of_magic_numbers_is_found() {
+    let body = [0x09, 0x30, 0, 0].repeat(20);
+    let frame = unary(REQUEST, b"body");
+    for at in 0..body.len() {
+        let rest = [&body[at..], &frame].concat();
+        assert_eq!(find_frame(&rest), Some(body.len() - at), "{at}");
+    }
+}
+
+/// What looks like a frame behind a gap may be none, and swallow messages until the connection ends.
+#[test]
+fn a_frame_that_was_found_and_does_not_end_is_doubted() {
+    let frame = unary(REQUEST, &[7; 1000]);
+    let whole = unary(REQUEST, b"");
+    let kinds = |gap: bool, pieces: &[&[u8]]| {
+        let mut kinds = Vec::new();
+        let mut session = Trpc.session();
+        if gap {
+            session.gap(Side::A, Some(1000), &mut |_, _| {});
+        }
+        for piece in pieces {
+            session.data(Side::A, piece, &mut |_, event| kinds.push(event.kind()));
+        }
+        session.end(Side::A, &mut |_, event| kinds.push(event.kind()));
+        kinds
+    };
+    assert_eq!(kinds(true, &[&frame[..500]]), [Kind::Request, Kind::Lost]);
+    assert_eq!(kinds(true, &[&stream_frame(3, 100, &[0; 100])[..50]]), [Kind::Lost], "no message");
+    assert_eq!(kinds(true, &[&frame]), [Kind::Request]);
+    // One that another one follows is one.
+    assert_eq!(kinds(true, &[&whole, &frame[..500]]), [Kind::Request, Kind::Request]);
+    assert_eq!(kinds(false, &[&frame[..500]]), [Kind::Request]);
+}
+
+#[test]
 fn a_datagram_is_one_frame() {
     let frame = unary(REQUEST, b"x");
     let opening = |bytes| Opening { bytes: [bytes, &[][..]], from_start: [true, true], datagram: true };
