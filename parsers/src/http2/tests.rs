@@ -709,3 +709,25 @@ fn a_refused_upgrade_ends_the_frame_that_was_passing() {
     session.end(crate::Side::A, emit);
     assert!(!seen.iter().any(|kind| format!("{kind:?}").contains("Part")), "{seen:?}");
 }
+
+/// The answer to an upgrading request was not captured, only what followed it.
+#[test]
+fn an_upgrade_shows_by_what_follows_it() {
+    let request = b"POST /a.B/Do HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nUpgrade: h2c\r\n\
+        Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n\r\n\0\0\0\0\x01\x07";
+    let settings = frame(frame::SETTINGS, 0, 0, &[]);
+    let update = frame(frame::WINDOW_UPDATE, 0, 0, &[0, 15, 0, 1]);
+    for first in [&settings, &update] {
+        let mut feed = Feed::new();
+        feed.data(CLIENT, &[request, PREFACE, &settings].concat());
+        feed.data(SERVER, &[&first[..], &answer(1)].concat());
+        feed.end();
+        assert_eq!(feed.emitted[0].path, "a.B/Do");
+        assert_eq!(feed.emitted.last().unwrap().status, "5 no way");
+    }
+    let mut feed = Feed::new();
+    feed.data(CLIENT, &[request, PREFACE, &settings].concat());
+    feed.data(SERVER, b"HTTP/1.0 200 OK\r\n\r\n");
+    feed.end();
+    assert_eq!(feed.news(), []);
+}

@@ -3,6 +3,7 @@
 use super::super::frame;
 use super::super::grpc::Scanner;
 use super::super::hpack::Decoder;
+use super::super::resync::{self, Sight};
 use super::super::streams::{HeaderBlock, Piece, Span};
 use super::super::upgrade::{self, Opening};
 use super::{Connection, Direction, Phase};
@@ -35,7 +36,7 @@ impl Connection {
             return Step::Done(frame::PREFACE.len());
         }
         if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.client != side) {
-            return self.read_switch(side, input, emit);
+            return self.read_switch(at, input, emit);
         }
         let answers = self.answers(side);
         if answers {
@@ -73,6 +74,11 @@ impl Connection {
         if let Some(step) = self.other_language(at, input, head, true, emit) {
             return step;
         }
+        self.enter_frames(side)
+    }
+
+    /// The side begins somewhere among its frames.
+    fn enter_frames(&mut self, side: Side) -> Step {
         self.watch.lose(side);
         let direction = self.direction(side);
         direction.decoder = Decoder::lost();
@@ -102,7 +108,8 @@ impl Connection {
     }
 
     /// Reads the answer to an upgrading request.
-    fn read_switch(&mut self, side: Side, input: &[u8], emit: &mut Emit<'_>) -> Step {
+    fn read_switch(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+        let side = at.side;
         match upgrade::parse_answer(input) {
             Opening::More => Step::Need(Need::Bytes(input.len() + 1)),
             Opening::Yes(101, size) => {
@@ -111,6 +118,10 @@ impl Connection {
             }
             // Other interim answers, `100 Continue` among them, may come before.
             Opening::Yes(100..=199, size) => Step::Done(size),
+            // The answer was not captured, only what followed it.
+            Opening::No if resync::look(input, &|_| false, resync::ENOUGH) != Sight::No => {
+                self.enter_frames(side)
+            }
             Opening::Yes(..) | Opening::No => {
                 self.upgrade = None;
                 self.directions.iter_mut().for_each(Direction::be_foreign);
