@@ -49,6 +49,11 @@ impl Losses {
         [self.gap, self.truncated, self.mid_stream].iter().any(|before| before.touches(call))
     }
 
+    /// Whether packets were lost since a call began.
+    pub(super) fn has_gap(&self, call: &Call) -> bool {
+        self.gap.touches(call)
+    }
+
     fn mark(&self, call: &mut Call) {
         for (finding, before) in [
             (Finding::Gap, self.gap),
@@ -75,6 +80,8 @@ pub(super) struct Doubts {
     pub(super) behind: [u64; 2],
     /// Messages were lost, so that answers of equal numbers may belong to calls that were not seen, or to earlier ones.
     pub(super) order: Option<Finding>,
+    /// The call whose answer each side is sending, where that is not the oldest of its number.
+    pub(super) answering: [Option<Uid>; 2],
     /// Calls that were answered after the caller had closed: whether anybody read the answer is not known yet.
     pub(super) held: Vec<Held>,
     /// The same, decided as if it had been read.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpcscope_parsers::event::{Complete, Foreign, GoAway, Reset};
-use rpcscope_parsers::{CallId, Rpc, Side, Status};
+use rpcscope_parsers::{CallId, Rpc, Side, Status, Transport};
 
 use super::super::outcome::{self, Decision, Ending};
 use super::super::record::{CallKind, Class, Finding, GoAwayNote, Initiator};
@@ -35,6 +35,12 @@ impl Matcher {
         let mut ending = Ending::Reset { by, reset };
         if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
+        } else if side == waiting.client
+            && waiting.call.transport == Transport::Http2
+            && pending.is_answer_lost(&waiting)
+        {
+            // A caller that was answered before it had said all ends its stream like this, too (RFC 9113, section 8.1).
+            ending = Ending::Answered { status: &Status::Missing, body: false };
         }
         let decision = outcome::decide(Self::ending_of(pending, &waiting, ending), &mut self.texts);
         self.decide(at, pending, waiting, decision);
@@ -99,14 +105,14 @@ impl Matcher {
             }
             return;
         }
-        let Some(waiting) = pending.oldest_of(complete.id) else { return };
+        let Some(waiting) = pending.answered_by(side, complete.id) else { return };
         let given = self.bodies.give_part(at, side, complete.id, waiting);
         let is_answered = waiting.answer.is_some();
         pending.note_bodies(given);
         if !is_answered {
             return;
         }
-        let Some(mut waiting) = pending.take(complete.id) else { return };
+        let Some(mut waiting) = pending.take_answered_by(side, complete.id) else { return };
         let Some(decision) = waiting.answer.take() else { return };
         let call = &mut waiting.call;
         if !waiting.stream {
@@ -184,17 +190,7 @@ impl Matcher {
         }
         if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
-        } else if pending.is_answer_lost(&waiting)
-            || waiting.type_unread
-            // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
-            || (waiting.reset_lost && waiting.call.rpc == Rpc::Ttstream && !matches!(ending, Ending::Reset { .. }))
-            // It may have been answered before the close.
-            || (matches!(ending, Ending::Fin(_))
-                && (PendingCalls::is_uncaptured(at.flow, waiting.client.other())
-                    || pending.may_be_answered(&waiting)))
-            // What is cut of a datagram is its message.
-            || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
-        {
+        } else if Self::is_open(at, pending, &waiting, ending, unheard) {
             ending = Ending::Answered { status: &Status::Missing, body: false };
         } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
             waiting.call.kind = CallKind::Oneway;
@@ -203,6 +199,34 @@ impl Matcher {
         pending.end_id(waiting.id);
         let decision = outcome::decide(Self::ending_of(pending, &waiting, ending), &mut self.texts);
         self.decide(at, pending, waiting, decision);
+    }
+
+    /// Whether what decided a call may not have been captured, so that `ending` says nothing of it. `unheard`: how bytes of the callee
+    /// were lost.
+    fn is_open(
+        at: At<'_>,
+        pending: &PendingCalls,
+        waiting: &Pending,
+        ending: Ending<'_>,
+        unheard: Option<Finding>,
+    ) -> bool {
+        let Pending { call, client, .. } = waiting;
+        let by_ending = match ending {
+            // It may have been answered before the close.
+            Ending::Fin(_) => {
+                PendingCalls::is_uncaptured(at.flow, client.other()) || pending.may_be_answered(waiting)
+            }
+            // A RST need not say what its sender had received, so that a hole of the callee may not show.
+            Ending::Rst(Initiator::Client) => pending.has_lost_packets(call),
+            _ => false,
+        };
+        by_ending
+            || pending.is_answer_lost(waiting)
+            || waiting.type_unread
+            // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
+            || (call.rpc == Rpc::Ttstream && (waiting.reset_lost || pending.has_lost(*client, call)))
+            // What is cut of a datagram is its message.
+            || (unheard == Some(Finding::Truncated) && at.flow.key.network == Network::Udp)
     }
 
     /// Gives up calls that have waited too long or are too many.

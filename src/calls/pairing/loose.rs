@@ -108,6 +108,11 @@ impl Matcher {
         if let Some(how) = doubt {
             waiting.call.findings.insert(how);
         }
+        // Its own answer may stand in what was lost of the callee, and the request of this one in what was lost of the caller.
+        let both_lost = || [Side::A, Side::B].iter().all(|side| pending.has_lost(*side, &waiting.call));
+        if (id == CallId::Loose(0) || used_again(pending)) && both_lost() {
+            certain = false;
+        }
         Some(Partner { waiting, certain, same_method: false })
     }
 

@@ -194,7 +194,7 @@ impl Matcher {
     #[inline(never)]
     fn half_close(pending: &mut PendingCalls, head: &Head) {
         if let Some(waiting) = pending.oldest_of(head.id)
-            && waiting.call.findings.contains(Finding::MidStream)
+            && waiting.call.positions[0].is_none()
         {
             waiting.answer_lost = true;
         }
@@ -466,7 +466,7 @@ impl Matcher {
         }
         if head.more {
             waiting.answer = Some(Box::new(decision));
-            pending.add(waiting);
+            pending.add_answered(side, waiting);
         } else {
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
             self.answered(at, pending, waiting, decision, at.position);

@@ -221,11 +221,17 @@ impl PendingCalls {
 
     /// Whether the answer to a call may stand in bytes that could not be read.
     pub(super) fn is_answer_lost(&self, waiting: &Pending) -> bool {
-        waiting.answer_lost
-            || self
-                .doubts
-                .as_ref()
-                .is_some_and(|doubts| doubts.unread[waiting.client.index()].touches(&waiting.call))
+        waiting.answer_lost || self.has_lost(waiting.client.other(), &waiting.call)
+    }
+
+    /// Whether `side` sent bytes that could not be read, since `call` began, in which messages may have stood.
+    pub(super) fn has_lost(&self, side: Side, call: &Call) -> bool {
+        self.doubts.as_ref().is_some_and(|doubts| doubts.unread[side.other().index()].touches(call))
+    }
+
+    /// Whether packets of either side were lost since `call` began.
+    pub(super) fn has_lost_packets(&self, call: &Call) -> bool {
+        self.doubts.as_ref().is_some_and(|doubts| doubts.streams.has_gap(call))
     }
 
     /// Whether an answer came that fits no call, and may be that of this one.
@@ -484,6 +490,35 @@ impl PendingCalls {
     /// The same, to change them.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pending> {
         self.calls.iter_mut()
+    }
+
+    /// Lets a call wait for the rest of its answer, which `side` sends.
+    pub(super) fn add_answered(&mut self, side: Side, pending: Pending) {
+        let (id, uid) = (pending.id, pending.call.uid);
+        self.add(pending);
+        if self.calls.find(id).is_some_and(|oldest| oldest.call.uid != uid) {
+            self.doubts().answering[side.index()] = Some(uid);
+        } else if let Some(doubts) = &mut self.doubts {
+            doubts.answering[side.index()] = None;
+        }
+    }
+
+    /// The call of that id to whose answer belongs what `side` sends now.
+    pub(super) fn answered_by(&mut self, side: Side, id: CallId) -> Option<&mut Pending> {
+        let answering = self.doubts.as_ref().and_then(|doubts| doubts.answering[side.index()]);
+        match answering {
+            Some(uid) => self.calls.get_mut(uid),
+            None => self.calls.find(id),
+        }
+    }
+
+    /// The same, taken out.
+    pub(super) fn take_answered_by(&mut self, side: Side, id: CallId) -> Option<Pending> {
+        let answering = self.doubts.as_mut().and_then(|doubts| doubts.answering[side.index()].take());
+        match answering {
+            Some(uid) => self.remove(uid),
+            None => self.take(id),
+        }
     }
 
     /// The oldest call of that id.

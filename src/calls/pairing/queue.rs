@@ -263,6 +263,14 @@ impl Queue {
         }
     }
 
+    /// The call with that identity.
+    pub(super) fn get_mut(&mut self, uid: Uid) -> Option<&mut Pending> {
+        match self.few_mut() {
+            Ok(few) => few.iter_mut().find(|pending| pending.call.uid == uid),
+            Err(many) => many.calls.get_mut(&uid),
+        }
+    }
+
     /// The newest call of that id.
     pub(super) fn newest(&mut self, id: CallId) -> Option<&mut Pending> {
         match self.few_mut() {

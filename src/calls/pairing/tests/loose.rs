@@ -140,3 +140,63 @@ fn the_size_of_a_request_is_not_that_of_an_older_one_with_its_number() {
     let sizes: Vec<_> = line.calls().iter().map(|call| call.request_bytes).collect();
     assert_eq!(sizes, [20, 30]);
 }
+
+/// A message without a length ends where its struct ends, which may be some packets later.
+fn begins(event: Event<'static>) -> Event<'static> {
+    with(event, |head| head.more = true)
+}
+
+fn ends(line: &mut Line) {
+    let complete = Complete { id: CallId::Loose(0), end: 99, bytes: 100, truncated: false };
+    line.say(SERVER, Event::Complete(complete));
+}
+
+#[test]
+fn the_end_of_an_answer_is_not_that_of_an_older_call_with_its_number() {
+    let mut line = Line::new();
+    line.say(CLIENT, request(0, "a"));
+    line.lose(CLIENT, Finding::Gap);
+    line.say(CLIENT, Event::Lost { start: 0 });
+    // The request was lost.
+    line.say(SERVER, begins(failure(0, "b", 6)));
+    ends(&mut line);
+    line.say(CLIENT, request(0, "c"));
+    line.say(SERVER, begins(answer(0, "c")));
+    ends(&mut line);
+    line.say(CLIENT, request(0, "d"));
+    line.say(SERVER, begins(failure(0, "d", 7)));
+    ends(&mut line);
+    line.end(CLIENT, End::Fin);
+    line.end(SERVER, End::Fin);
+    let calls = line.calls();
+    let by_method = |method| verdicts(&calls).into_iter().find(|verdict| verdict.0 == method).unwrap();
+    assert_eq!(by_method("c"), ("c", Some(Class::Ok), None));
+    assert_eq!(by_method("d"), ("d", Some(Class::Rpc), Some(7)));
+    for call in calls.iter().filter(|call| call.method.as_deref() != Some("a")) {
+        assert_eq!(call.response_bytes, 100, "{call:?}");
+    }
+}
+
+#[test]
+fn an_answer_behind_losses_of_both_sides_may_be_that_of_a_lost_request() {
+    let lose = |line: &mut Line, side| {
+        line.lose(side, Finding::Gap);
+        line.say(side, Event::Lost { start: 0 });
+    };
+    for (number, expected) in [(0, None), (1, Some(Class::Rpc))] {
+        let mut line = Line::new();
+        line.say(CLIENT, request(number, "get"));
+        lose(&mut line, SERVER);
+        lose(&mut line, CLIENT);
+        line.say(SERVER, failure(number, "get", 6));
+        line.say(CLIENT, request(number, "get"));
+        line.say(SERVER, answer(number, "get"));
+        let calls = line.calls();
+        assert_eq!(
+            calls.iter().map(Call::class).collect::<Vec<_>>(),
+            [expected, Some(Class::Ok)],
+            "{number}"
+        );
+        assert!(calls[0].findings.contains(Finding::Gap) || number != 0);
+    }
+}
