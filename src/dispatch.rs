@@ -256,6 +256,12 @@ impl Conversation {
         }
     }
 
+    /// Whether its protocol is still to be found out.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.state, State::Silent { .. } | State::Undecided(_))
+    }
+
     /// Whether chunks wait for the keys of its TLS: even the end of a side may not be the end of what it says.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

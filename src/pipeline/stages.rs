@@ -83,6 +83,10 @@ impl Owner<Slot> for Stages {
                     },
                     origin.packet,
                 );
+                if conversation.is_undecided() {
+                    // There is no session that could say so.
+                    pending.lose_messages(side);
+                }
             }
             Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated, origin.packet),
             _ => {}

@@ -350,7 +350,7 @@ impl PendingCalls {
 
     /// Remembers that messages of `side` may stand in bytes that could not be read: requests, or the answers to the calls that
     /// wait for it.
-    pub(super) fn lose_messages(&mut self, side: Side) {
+    pub fn lose_messages(&mut self, side: Side) {
         let how = self.lost[side.index()].unwrap_or(Finding::Gap);
         self.lose_answers(side);
         self.doubts().order = Some(how);
