@@ -141,12 +141,10 @@ fn the_size_of_a_request_is_not_that_of_an_older_one_with_its_number() {
     assert_eq!(sizes, [20, 30]);
 }
 
-/// A message without a length ends where its struct ends, which may be some packets later.
-fn begins(event: Event<'static>) -> Event<'static> {
-    with(event, |head| head.more = true)
-}
-
-fn ends(line: &mut Line) {
+/// A message without a length: it ends where its struct ends, which may be some packets later.
+fn say_in_pieces(line: &mut Line, type_id: Option<i32>, method: &'static str) {
+    let message = type_id.map_or_else(|| answer(0, method), |type_id| failure(0, method, type_id));
+    line.say(SERVER, with(message, |head| head.more = true));
     let complete = Complete { id: CallId::Loose(0), end: 99, bytes: 100, truncated: false };
     line.say(SERVER, Event::Complete(complete));
 }
@@ -158,14 +156,11 @@ fn the_end_of_an_answer_is_not_that_of_an_older_call_with_its_number() {
     line.lose(CLIENT, Finding::Gap);
     line.say(CLIENT, Event::Lost { start: 0 });
     // The request was lost.
-    line.say(SERVER, begins(failure(0, "b", 6)));
-    ends(&mut line);
+    say_in_pieces(&mut line, Some(6), "b");
     line.say(CLIENT, request(0, "c"));
-    line.say(SERVER, begins(answer(0, "c")));
-    ends(&mut line);
+    say_in_pieces(&mut line, None, "c");
     line.say(CLIENT, request(0, "d"));
-    line.say(SERVER, begins(failure(0, "d", 7)));
-    ends(&mut line);
+    say_in_pieces(&mut line, Some(7), "d");
     line.end(CLIENT, End::Fin);
     line.end(SERVER, End::Fin);
     let calls = line.calls();
