@@ -144,6 +144,7 @@ impl Flow {
             first_by: segment.side,
             opener: None,
             from_start: [false; 2],
+            overtaken: None,
             segments: [0; 2],
             bytes: [0; 2],
             origins: [Origins::default(), Origins::default()],

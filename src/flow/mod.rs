@@ -121,6 +121,9 @@ pub struct Flow {
     pub opener: Option<Side>,
     /// Whether the stream of each side was captured from its first byte on.
     pub from_start: [bool; 2],
+    /// The side whose bytes are delivered now behind the first bytes of the other side, which acknowledge them: where a capture begins,
+    /// nothing shows that these come too early.
+    pub overtaken: Option<Side>,
     /// Segments of each side so far.
     pub segments: [u64; 2],
     /// Payload bytes of each side so far, as on the wire.
@@ -171,7 +174,7 @@ impl Flow {
     /// Takes over what has changed in `outer`, the connection that this one is seen from inside of.
     pub(crate) fn mirror(&mut self, outer: &Self) {
         self.last = outer.last;
-        (self.segments, self.bytes) = (outer.segments, outer.bytes);
+        (self.segments, self.bytes, self.overtaken) = (outer.segments, outer.bytes, outer.overtaken);
         (self.retransmissions, self.gaps) = (outer.retransmissions, outer.gaps);
         (self.ended, self.reset_by) = (outer.ended, outer.reset_by);
         self.opener = outer.opener.or(self.opener);

@@ -305,6 +305,9 @@ impl Streams {
                 half.next = end;
                 return;
             }
+            if half.asked != Position::NEVER && end <= half.asked {
+                to.flow.overtaken = Some(side);
+            }
             // The stream begins with the earliest bytes that turn up before anything is delivered; what was acknowledged
             // before they turned up was sent before the capture began, unless the other side had spoken by then.
             let before = to.flow.opener.is_none() && half.acked >= start;
@@ -340,6 +343,7 @@ impl Streams {
         } else {
             half.hold(&arrival)
         };
+        to.flow.overtaken = None;
         if total > 0 && !news {
             to.flow.retransmissions += 1;
         }

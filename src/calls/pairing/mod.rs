@@ -227,7 +227,9 @@ impl Matcher {
         }
         let type_unread = request.head.truncated && request.head.codec.is_none();
         let wait = |call| Pending { type_unread, ..Pending::new(request.head.id, call, side) };
-        if request.oneway {
+        if Self::is_behind_its_answer(at, side, request.head.id) {
+            self.broken(at, pending, wait(call), Ending::Silence);
+        } else if request.oneway {
             pending.end_id(request.head.id);
             let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
             self.decide(at, pending, wait(call), decision);
@@ -248,7 +250,27 @@ impl Matcher {
         if self.log_ids {
             self.log_id(&mut call, open.headers);
         }
-        pending.add_made(call, |call| Pending { stream: true, ..Pending::new(open.head.id, call, side) });
+        let wait = |call| Pending { stream: true, ..Pending::new(open.head.id, call, side) };
+        if Self::is_behind_its_answer(at, side, open.head.id) {
+            return self.broken(at, pending, wait(call), Ending::Silence);
+        }
+        if at.flow.overtaken == Some(side)
+            && let Some(Pending { call: begun, .. }) = pending.take(open.head.id)
+        {
+            // The beginning of its answer was read before it.
+            call.positions[1] = begun.positions[1];
+            call.response_messages = begun.response_messages;
+            call.response_bytes = begun.response_bytes;
+            call.message_bytes = begun.message_bytes;
+            self.reuse(begun);
+        }
+        pending.add_made(call, wait);
+    }
+
+    /// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call: of calls in a row
+    /// nothing else is acknowledged with a request.
+    fn is_behind_its_answer(at: At<'_>, side: Side, id: CallId) -> bool {
+        at.flow.overtaken == Some(side) && id == CallId::Order
     }
 
     /// The record of a call whose opening was captured.
@@ -261,9 +283,12 @@ impl Matcher {
         pending.note_bodies(self.bodies.give(side, head.id, false, &mut call));
         call.request_bytes = head.bytes;
         call.positions[0] = at.position;
-        if pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some()) {
+        let is_early =
+            pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some());
+        if is_early || at.flow.overtaken == Some(side) {
             // Its answer may have been captured before it.
             call.findings.insert(Finding::Gap);
+            pending.lose_answers(side.other());
         }
         if head.truncated
             && let Some(how) = pending.lost[side.index()]
@@ -483,12 +508,15 @@ impl Matcher {
     ) -> Option<Partner> {
         let id = answer.head.id;
         let client = side.other();
-        if let CallId::Loose(_) = id {
-            if let Some(partner) = self.loose_partner(at, pending, client, answer) {
-                return Some(partner);
-            }
-        } else if let Some(waiting) = pending.take_of(id, client) {
-            return Some(Partner::certain(waiting));
+        let partner = if let CallId::Loose(_) = id {
+            self.loose_partner(at, pending, client, answer)
+        } else {
+            pending.take_of(id, client).map(Partner::certain)
+        };
+        if let Some(partner) = partner {
+            // Behind requests that acknowledge it, it answers one that came before all that were captured.
+            let certain = partner.certain && at.flow.overtaken != Some(side);
+            return Some(Partner { certain, ..partner });
         }
         let holed = pending.holed(at.flow, client);
         // Peers that leave the number at 0 use it for every call, of which the request may be what is missing.

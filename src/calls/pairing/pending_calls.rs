@@ -343,7 +343,7 @@ impl PendingCalls {
     }
 
     /// Remembers that the answers to the calls which wait for `side` may stand in bytes that could not be read.
-    fn lose_answers(&mut self, side: Side) {
+    pub(super) fn lose_answers(&mut self, side: Side) {
         let before = self.before(side);
         self.doubts().unread[side.other().index()].extend(before);
     }

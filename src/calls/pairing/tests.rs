@@ -46,6 +46,7 @@ impl Line {
                 first_by: Side::A,
                 opener: Some(CLIENT),
                 from_start: [true, true],
+                overtaken: None,
                 segments: [1, 1],
                 bytes: [1, 1],
                 origins: Default::default(),

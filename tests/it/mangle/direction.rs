@@ -226,9 +226,7 @@ fn an_answer_before_all_of_its_client_leaves_a_mark_on_its_request() {
     let calls = of_frames(&order);
     assert!(!calls.is_empty());
     for call in calls {
-        assert!(
-            call["class"] == "ok" || call["findings"].as_array().unwrap().contains(&"gap".into()),
-            "{call}"
-        );
+        let admits = call["findings"].as_array().unwrap().contains(&"gap".into());
+        assert!(call["class"] == "ok" || (call["class"].is_null() && admits), "{call}");
     }
 }

@@ -167,6 +167,31 @@ fn a_start_in_the_middle_claims_nothing_wrong() {
     complaints.none();
 }
 
+/// Where nothing came before, nothing shows that an answer was captured before its request.
+#[test]
+fn a_start_in_the_middle_of_disorder_claims_nothing_wrong() {
+    let mut complaints = Complaints::default();
+    for (at, original) in bundled().iter().enumerate() {
+        let frames = &original.frames;
+        for first in spread(frames.len().saturating_sub(2), 8, at) {
+            for later in [1, 2] {
+                let mut frames = frames[first..].to_vec();
+                frames[..=later].rotate_left(1);
+                // Answer and request are two records then, of which one has no class.
+                let mut found = of_frames(&frames);
+                found.retain(|record| !record["class"].is_null());
+                hold(
+                    &mut complaints,
+                    original,
+                    &format!("from {}, {later} before the first", first + 1),
+                    &found,
+                );
+            }
+        }
+    }
+    complaints.none();
+}
+
 #[test]
 fn an_early_end_claims_nothing_wrong() {
     let mut complaints = Complaints::default();
