@@ -501,7 +501,7 @@ impl Conversation {
                             Chunk::Data(_) => None,
                         };
                         base.start[side.index()] -= passed.unwrap_or(0);
-                        replay(session.as_mut(), &kept, base, flow, origin, take);
+                        replay(session.as_mut(), &kept, base, flow, side, origin, take);
                         let needed = match passed {
                             Some(_) => feed(session.as_mut(), base, flow, side, chunk, origin, take),
                             None => needed(session.as_ref(), flow, side),
@@ -582,12 +582,14 @@ fn behind_prelude<'a>(
     Chunk::Data(bytes.get(len..).unwrap_or_default())
 }
 
-/// Shows a new session what was kept while its protocol was not known.
+/// Shows a new session what was kept while its protocol was not known. The last of it is of `last` and comes from `origin`: only that is
+/// not remembered, if nothing before it is of that side.
 fn replay(
     session: &mut dyn Session,
     kept: &Undecided,
     base: Base,
     flow: &Flow,
+    last: Side,
     origin: Stamp,
     take: &mut Take<'_>,
 ) {
@@ -597,7 +599,8 @@ fn replay(
         let from = done[side];
         done[side] += chunk.len;
         if let Some(bytes) = kept.bytes[side].get(from..done[side]) {
-            let stamp = flow.origin(chunk.side, base.start[side] + from as u64, origin).stamp;
+            let of_last = || flow.origin(last, base.start[side] + from as u64, origin).stamp;
+            let stamp = if chunk.side == last { of_last() } else { origin };
             feed(session, base, flow, chunk.side, Chunk::Data(bytes), stamp, take);
         }
     }

@@ -179,6 +179,12 @@ pub struct TcpFlags {
 impl TcpFlags {
     /// The bits of these flags in a TCP header.
     pub(crate) const MASK: u8 = 0x17;
+    /// ACK alone, in such an octet.
+    pub(crate) const ACK: u8 = 0x10;
+    /// The answer to a SYN.
+    pub(crate) const SYN_ACK: u8 = 0x12;
+    /// A FIN behind what its side sent.
+    pub(crate) const FIN_ACK: u8 = 0x11;
 
     /// Those in an octet of a TCP header.
     #[inline]

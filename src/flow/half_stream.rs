@@ -21,9 +21,9 @@ pub(super) struct Delivery<'d, S, O> {
 impl<S, O: Owner<S>> Delivery<'_, S, O> {
     /// Delivers the next chunk of a side. `seq` is the sequence number of its first byte, `len` how far the stream advances.
     pub(super) fn chunk(&mut self, side: Side, chunk: Chunk<'_>, seq: u32, len: u64, origin: Stamp) {
-        self.flow.origins[side.index()].push(seq, len, origin);
+        self.flow.origins[side.index()].pass(seq, len, origin);
         let needed = self.owner.chunk(self.flow, self.slot, side, chunk, origin, self.now);
-        self.flow.origins[side.index()].release(needed);
+        self.flow.origins[side.index()].keep(needed, len, origin);
     }
 
     /// Delivers the end of a side, once.
@@ -277,6 +277,11 @@ impl HalfStream {
     #[inline]
     pub(super) fn is_open(&self, captured: bool) -> bool {
         self.holds() || (!self.done && (self.sent > self.next || (captured && self.acked > self.next)))
+    }
+
+    /// Whether it goes on from where it is, if nothing is held back: it has not ended, and nothing further is acknowledged.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.done && !self.fin_lost && self.acked <= self.next
     }
 
     /// Holds back what is new of a segment; says whether anything is. Bytes seen first stay.

@@ -180,7 +180,8 @@ impl Flow {
         self.opener = outer.opener.or(self.opener);
     }
 
-    /// Where the byte of `side` at `offset` comes from; `otherwise` is taken where nothing of that side is remembered.
+    /// Where the byte of `side` at `offset` comes from; `otherwise` is taken where nothing of that side is remembered, and nothing may be
+    /// yet of the chunk that its owner is just given.
     #[must_use]
     pub fn origin(&self, side: Side, offset: u64, otherwise: Stamp) -> Origin {
         self.origins[side.index()].at(offset, otherwise)

@@ -73,6 +73,28 @@ impl Origins {
         self.next += len;
     }
 
+    /// Adds a chunk that is handed on at once: of most, nothing is asked for afterwards. Until [`Self::keep`] says what may be, it is
+    /// remembered only behind others, and whoever asks for it knows where it comes from.
+    #[inline]
+    pub(super) fn pass(&mut self, seq: u32, len: u64, stamp: Stamp) {
+        if self.is_kept() {
+            self.push(seq, len, stamp);
+        } else {
+            self.base = seq.wrapping_sub(self.next as u32);
+            self.next += len;
+        }
+    }
+
+    /// Remembers of the chunk that was passed, and of those before it, what comes from `needed` on.
+    #[inline]
+    pub(super) fn keep(&mut self, needed: u64, len: u64, stamp: Stamp) {
+        if needed < self.next && !self.is_kept() {
+            (self.last, self.last_len) = (stamp, len as u32);
+        } else {
+            self.release(needed);
+        }
+    }
+
     /// Forgets the origins of all bytes before `needed`.
     #[inline]
     pub(crate) fn release(&mut self, needed: u64) {

@@ -64,8 +64,20 @@ pub(super) struct Streams {
     halves: [Option<HalfStream>; 2],
     /// Boxed, because few connections ever wait with a RST.
     reset: Option<Box<Reset>>,
-    /// [`Streams::is_unsettled`] as of the last segment.
-    unsettled: bool,
+    /// As of the last segment.
+    course: Course,
+}
+
+/// How the streams of a connection go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Course {
+    /// Time alone can change something: bytes are held back, or are known to be missing.
+    Unsettled,
+    /// One side is not known yet, has ended, or may have; or acknowledgements of a side that was not captured are ahead of it.
+    #[default]
+    Settled,
+    /// Both sides are known and go on from where they are.
+    Even,
 }
 
 /// Segments of both sides.
@@ -92,15 +104,25 @@ impl Streams {
         self.halves.iter().flatten().map(HalfStream::held).sum()
     }
 
-    /// Whether time alone can change something: bytes are held back, or are known to be missing.
-    fn is_unsettled(&self, flow: &Flow) -> bool {
+    /// How the streams go on from here.
+    fn course(&self, flow: &Flow) -> Course {
         let open = |side| self.half(side).is_some_and(|half| half.is_open(heard(flow, side)));
-        self.reset.is_some() || open(Side::A) || open(Side::B)
+        if self.reset.is_some() || open(Side::A) || open(Side::B) {
+            Course::Unsettled
+        } else {
+            self.settled_course()
+        }
     }
 
-    /// The same as of the last segment.
+    /// The same where nothing is held back or missing.
+    fn settled_course(&self) -> Course {
+        let is_even = |half: &Option<HalfStream>| half.as_ref().is_some_and(HalfStream::goes_on);
+        if self.halves.iter().all(is_even) { Course::Even } else { Course::Settled }
+    }
+
+    /// Whether time alone could change something after the last segment.
     pub(super) fn unsettled(&self) -> bool {
-        self.unsettled
+        self.course == Course::Unsettled
     }
 
     /// Says which connection a segment with `payload` bytes belongs to.
@@ -175,8 +197,8 @@ impl Streams {
             let seq = head.seq.wrapping_add(u32::from(flags.syn));
             self.arrive(segment, seq, flags.fin, needs, to);
         }
-        self.unsettled = self.is_unsettled(to.flow);
-        if self.unsettled { self.settle(limits, room, to) } else { Overflow(0) }
+        self.course = self.course(to.flow);
+        if self.unsettled() { self.settle(limits, room, to) } else { Overflow(0) }
     }
 
     /// Learns from a SYN where the streams begin.
@@ -373,7 +395,7 @@ impl Streams {
                 break;
             }
         }
-        self.unsettled = self.is_unsettled(to.flow);
+        self.course = self.course(to.flow);
         overflow
     }
 

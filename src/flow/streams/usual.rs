@@ -5,7 +5,7 @@ use rpcscope_parsers::Side;
 use super::super::half_stream::{Delivery, HalfStream};
 use super::super::table::Bare;
 use super::super::{Flow, Owner};
-use super::Streams;
+use super::{Course, Streams};
 use crate::decode::{TcpFlags, TcpHead};
 
 impl Streams {
@@ -14,7 +14,6 @@ impl Streams {
     /// [`Streams::judge`] and [`Streams::segment`] would do; the tests hold one against the other.
     #[inline]
     pub(in super::super) fn in_order(&mut self, bare: &Bare<'_>, flow: &Flow) -> bool {
-        const ACK: u8 = 0x10;
         let [Some(a), Some(b)] = &mut self.halves else { return false };
         let (own, other) = match bare.side {
             Side::A => (a, b),
@@ -23,18 +22,15 @@ impl Streams {
         let payload = bare.wire_len();
         // How far the acknowledgement lies after what was delivered.
         let ahead = bare.ack.wrapping_sub(other.next.number()) as i32;
-        let is_ending = own.fin_lost | own.done | other.done;
-        let usual = bare.flags == ACK
-            && !self.unsettled
+        let usual = bare.flags == TcpFlags::ACK
+            && self.course == Course::Even
             && own.next.number() == bare.seq
             && ahead <= 0
-            && own.acked <= own.next
-            && (own.begun || payload == 0 || flow.from_start[bare.side.index()])
-            && !is_ending;
+            && (payload == 0 || own.begun || flow.from_start[bare.side.index()]);
         if usual {
             let acked = other.next.back(u64::from(ahead.unsigned_abs()));
             other.acked = other.acked.max(acked);
-            own.sent = own.sent.max(own.next);
+            own.sent = own.next;
             own.out_of_window = None;
             if payload > 0 {
                 if !own.begun {
@@ -55,48 +51,46 @@ impl Streams {
         (head.flags == SYN).then_some(begun)
     }
 
-    /// Takes a segment without payload if it is the usual answer to the SYN of the other side.
-    pub(in super::super) fn answers_syn(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> bool {
-        const SYN_ACK: TcpFlags = TcpFlags { fin: false, syn: true, rst: false, ack: true };
+    /// Takes a segment without payload, a SYN with an ACK, if it is the usual answer to the SYN of the other side.
+    pub(in super::super) fn answers_syn(&mut self, bare: &Bare<'_>, flow: &mut Flow) -> bool {
         let (([own @ None, Some(other)], Side::A) | ([Some(other), own @ None], Side::B)) =
-            (&mut self.halves, side)
+            (&mut self.halves, bare.side)
         else {
             return false;
         };
-        let is_usual = head.flags == SYN_ACK
-            && !self.unsettled
-            && flow.opener == Some(side.other())
+        let is_usual = self.course != Course::Unsettled
+            && flow.opener == Some(bare.side.other())
             && other.anchored
             && !other.begun
             && !other.done
             && other.next == other.base
-            && other.next.number() == head.ack;
+            && other.next.number() == bare.ack;
         if is_usual {
-            *own = Some(HalfStream::behind_syn(head.seq));
+            *own = Some(HalfStream::behind_syn(bare.seq));
             other.acked = other.acked.max(other.next);
             flow.from_start = [true; 2];
+            self.course = self.settled_course();
         }
         is_usual
     }
 
-    /// Takes a segment without payload if it is the usual FIN, which the caller then passes on, or an acknowledgement of a side that has
-    /// ended or whose peer has.
-    pub(in super::super) fn turns(&mut self, side: Side, head: &TcpHead, flow: &Flow) -> bool {
+    /// Takes a segment without payload, with an ACK and perhaps a FIN, if it is the usual FIN, which the caller then passes on, or an
+    /// acknowledgement of a side that has ended or whose peer has.
+    pub(in super::super) fn turns(&mut self, bare: &Bare<'_>, flow: &Flow) -> bool {
         let [Some(a), Some(b)] = &mut self.halves else { return false };
-        let (own, other) = match side {
+        let (own, other) = match bare.side {
             Side::A => (a, b),
             Side::B => (b, a),
         };
-        let TcpFlags { fin, syn, rst, ack } = head.flags;
-        let acked = other.next.near(head.ack);
-        let is_usual = (ack && !syn && !rst)
-            && !self.unsettled
-            && own.next.number() == head.seq
+        let is_fin = bare.flags != TcpFlags::ACK;
+        let acked = other.next.near(bare.ack);
+        let is_usual = self.course != Course::Unsettled
+            && own.next.number() == bare.seq
             && acked <= other.next
             && own.acked <= own.next
             && !own.fin_lost
             && !other.fin_lost
-            && !(fin && (own.done || !own.begun && !flow.from_start[side.index()]));
+            && !(is_fin && (own.done || !own.begun && !flow.from_start[bare.side.index()]));
         if is_usual {
             other.acked = other.acked.max(acked);
             if !(own.done && other.done) {
@@ -113,5 +107,6 @@ impl Streams {
         if let Some(half) = self.half_mut(side) {
             half.pass_fin(side, origin, to);
         }
+        self.course = Course::Settled;
     }
 }

@@ -119,8 +119,7 @@ impl<S> Table<S> {
     /// everything that its side sent, and acknowledgements behind a FIN.
     #[inline(never)]
     fn turn<O: Owner<S>>(&mut self, id: u32, bare: &Bare<'_>, owner: &mut O) -> bool {
-        let Bare { stamp: now, side, seq, ack, .. } = *bare;
-        let head = TcpHead { seq, ack, flags: TcpFlags::of(bare.flags) };
+        let Bare { stamp: now, side, flags, .. } = *bare;
         let Some(entry) = self.lru.get_mut(id) else { return false };
         // Where the clock went back, the general way remembers the latest time.
         if now.time < entry.newest() {
@@ -129,16 +128,16 @@ impl<S> Table<S> {
         let was_closed = entry.is_closed();
         let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
         let flow = &mut entry.flow;
-        let is_usual = if head.flags.syn {
-            streams.answers_syn(side, &head, flow)
-        } else {
-            streams.turns(side, &head, flow)
+        let is_usual = match flags {
+            TcpFlags::SYN_ACK => streams.answers_syn(bare, flow),
+            TcpFlags::ACK | TcpFlags::FIN_ACK => streams.turns(bare, flow),
+            _ => false,
         };
         if !is_usual {
             return false;
         }
         entry.flow.count(side, 0, now);
-        if head.flags.fin {
+        if flags == TcpFlags::FIN_ACK {
             let mut to =
                 Delivery { flow: &mut entry.flow, slot: &mut entry.slot, owner, now, past_hole: None };
             streams.pass_fin(side, &mut to);
@@ -166,9 +165,9 @@ fn data<S, O: Owner<S>>(flow: &mut Flow, slot: &mut S, owner: &mut O, bare: &Bar
     let Bare { stamp: now, side, seq, payload: bytes, missing, .. } = *bare;
     let len = bytes.len() as u64;
     if !bytes.is_empty() {
-        flow.origins[side.index()].push(seq, len, now);
+        flow.origins[side.index()].pass(seq, len, now);
         let needed = owner.chunk(flow, slot, side, Chunk::Data(bytes), now, now);
-        flow.origins[side.index()].release(needed);
+        flow.origins[side.index()].keep(needed, len, now);
     }
     if missing > 0 {
         let mut to = Delivery { flow, slot, owner, now, past_hole: None };
