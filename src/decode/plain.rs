@@ -13,17 +13,23 @@ use super::shard;
 use super::walk::{ether_type, protocol, tcp_head};
 use super::{Endpoint, FlowKey, KeyWords, Network, Segment, TcpFlags, Transport, beside_addresses};
 use crate::flow::{Bare, Stamp};
-use crate::source::Packet;
+use crate::source::{LinkType, Packet};
 
 /// Length of an IPv4 header without options, and of a TCP header without options.
 const SHORT: usize = 20;
 /// Length of the IPv6 header.
-const IPV6: usize = 40;
+const LONG: usize = 40;
+/// Length of the Ethernet header.
+const ETHERNET: usize = 14;
 /// Length of an IPv6 address.
 const IPV6_ADDRESS: usize = 16;
 
+/// What is set of the flags and the offset of a fragment as they stand in an IPv4 header.
+const FRAGMENT: u16 = 0x3fff_u16.to_be();
+
 /// Types of Ethernet as they stand in a packet.
-const IP: [u16; 2] = [ether_type::IPV4.to_be(), ether_type::IPV6.to_be()];
+const IPV4: u16 = ether_type::IPV4.to_be();
+const IPV6: u16 = ether_type::IPV6.to_be();
 
 /// Source and destination.
 #[derive(Clone, Copy)]
@@ -52,18 +58,15 @@ impl<'a> Plain<'a> {
     pub(super) fn new(packet: &Packet<'a>) -> Option<Self> {
         let data = packet.data;
         // Ethernet, and what Linux captures on all interfaces at once.
-        let (kind, ip) = match packet.link.0 {
-            1 => (data.get(12..14)?, data.get(14..)?),
-            113 => (data.get(14..16)?, data.get(16..)?),
-            276 => (data.get(0..2)?, data.get(20..)?),
-            _ => return None,
+        let (kind, head, ip) = if packet.link.0 == 1 {
+            let both: &[u8; ETHERNET + 2 * SHORT] = data.first_chunk()?;
+            (u16::from_ne_bytes(*both[12..].first_chunk()?), both.last_chunk()?, data.get(ETHERNET..)?)
+        } else {
+            of_all_interfaces(packet.link, data)?
         };
-        if !IP.contains(&u16::from_ne_bytes([kind[0], kind[1]])) {
-            return None;
-        }
-        match ip.first()? {
-            0x45 => ipv4(ip),
-            0x60..=0x6f => ipv6(ip),
+        match head[0] {
+            0x45 if kind == IPV4 => ipv4(ip, head),
+            0x60..=0x6f if kind == IPV6 => ipv6(ip),
             _ => None,
         }
     }
@@ -160,12 +163,23 @@ fn halves(ports: u32) -> [u16; 2] {
     [(ports >> 16) as u16, ports as u16]
 }
 
+/// Type, head and all of the content of a packet of all interfaces. Apart, so that the usual link is asked for first.
+#[inline(never)]
+fn of_all_interfaces(link: LinkType, data: &[u8]) -> Option<(u16, &[u8; 2 * SHORT], &[u8])> {
+    let (at, len) = match link.0 {
+        113 => (14, 16),
+        276 => (0, 20),
+        _ => return None,
+    };
+    let (head, ip) = data.split_at_checked(len)?;
+    Some((u16::from_ne_bytes(*head.get(at..)?.first_chunk()?), ip.first_chunk()?, ip))
+}
+
 #[inline]
-fn ipv4(ip: &[u8]) -> Option<Plain<'_>> {
-    let head = ip.first_chunk::<{ 2 * SHORT }>()?;
+fn ipv4<'a>(ip: &'a [u8], head: &'a [u8; 2 * SHORT]) -> Option<Plain<'a>> {
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
     // Either more fragments or an offset: a fragment.
-    let is_fragment = u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0;
+    let is_fragment = u16::from_ne_bytes(*head[6..].first_chunk()?) & FRAGMENT != 0;
     if is_fragment || head[9] != protocol::TCP {
         return None;
     }
@@ -175,13 +189,13 @@ fn ipv4(ip: &[u8]) -> Option<Plain<'_>> {
 
 #[inline]
 fn ipv6(ip: &[u8]) -> Option<Plain<'_>> {
-    let head = ip.first_chunk::<{ IPV6 + SHORT }>()?;
+    let head = ip.first_chunk::<{ LONG + SHORT }>()?;
     let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
     if len == 0 || head[6] != protocol::TCP {
         return None;
     }
     let ips = head[8..].first_chunk()?;
-    plain(ip, Addresses::V6(ips), head.last_chunk()?, IPV6, IPV6 + len)
+    plain(ip, Addresses::V6(ips), head.last_chunk()?, LONG, LONG + len)
 }
 
 /// The packet whose TCP header begins at `at` in `ip`, which had `total` bytes on the wire.

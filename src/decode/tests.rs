@@ -701,7 +701,7 @@ fn plain_packets_are_what_the_walk_makes_of_them() {
             .unwrap();
         out
     };
-    let cooked2 = |ip: &[u8]| [&0x0800_u16.to_be_bytes()[..], &[0; 18], ip].concat();
+    let cooked2 = |ip: &[u8]| [&0x86dd_u16.to_be_bytes()[..], &[0; 18], ip].concat();
     let cooked1 = |ip: &[u8]| [&[0; 14][..], &0x0800_u16.to_be_bytes(), ip].concat();
     let plain = [
         (1, ethernet(0x0800, &tcp4(b"hello"))),
@@ -712,21 +712,21 @@ fn plain_packets_are_what_the_walk_makes_of_them() {
         (113, cooked1(&tcp4(b"hello"))),
         (276, cooked2(&tcp6)),
     ];
-    for (link, bytes) in &plain {
-        let packet = packet(*link, bytes);
-        assert!(compare(&packet), "{packet:?}");
-        compare_damaged(&packet);
-    }
     let others = [
         (1, ethernet(0x8100, &tag(0x0800, &tcp4(b"hello")))),
         (1, ethernet(0x0800, &udp4(53, b"hello"))),
         (1, ethernet(0x86dd, &udp6(b"hello"))),
         (RAW, tcp4(b"hello")),
+        // The link says another version than the header.
+        (1, ethernet(0x0800, &tcp6)),
+        (1, ethernet(0x86dd, &tcp4(b"hello"))),
     ];
-    for (link, bytes) in &others {
-        let packet = packet(*link, bytes);
-        assert!(!compare(&packet), "{packet:?}");
-        compare_damaged(&packet);
+    for (is_plain, all) in [(true, &plain[..]), (false, &others[..])] {
+        for (link, bytes) in all {
+            let packet = packet(*link, bytes);
+            assert_eq!(compare(&packet), is_plain, "{packet:?}");
+            compare_damaged(&packet);
+        }
     }
 }
 

@@ -153,6 +153,7 @@ impl Totals {
         let Some(begin) = packets.first() else { return };
         // Variables of their own stay in registers.
         let (mut bytes, mut pause) = (0, self.pause);
+        let (mut back, mut furthest) = self.backwards;
         let (mut first, mut last) = self.span.unwrap_or((begin.time, begin.time));
         for &Record { time, len, .. } in packets {
             bytes += u64::from(len);
@@ -162,21 +163,15 @@ impl Totals {
                 continue;
             }
             first = time.min(first);
-            let behind = last.since(time);
+            let behind = last.0.abs_diff(time.0);
             if behind >= BACKWARDS {
-                self.step_back(behind);
+                back += 1;
+                furthest = behind.max(furthest);
             }
         }
         self.packets += packets.len() as u64;
         self.bytes += bytes;
-        (self.span, self.pause) = (Some((first, last)), pause);
-    }
-
-    /// Notes a packet that is so much older than one before it.
-    #[cold]
-    fn step_back(&mut self, behind: u64) {
-        let (packets, most) = self.backwards;
-        self.backwards = (packets + 1, most.max(behind));
+        (self.span, self.pause, self.backwards) = (Some((first, last)), pause, (back, furthest));
     }
 
     /// An error, if nothing of the input could be decoded because of its link type.
