@@ -193,6 +193,8 @@ impl FileSource {
         let mut input = InputFile::open(path, false, Arc::clone(&source.read), Arc::clone(&stop))?;
         input.seek(checkpoint.offset)?;
         source.packets = checkpoint.packets;
+        // Its interfaces were seen by whoever read the file before.
+        source.shared = Shared::default();
         let stream = Stream::new(path, input, stop, CHUNK..=LARGE_CHUNK).resume(checkpoint);
         source.idle.push(Active { stream, batch: Batch::default(), next: 0, order: 0 });
         Ok(source)
@@ -353,6 +355,7 @@ impl Source for FileSource {
         let more = self.read(out);
         out.reserved = self.options.windows.used() + self.shared.secret_memory();
         out.now = None;
+        out.single_interfaces = self.shared.single_interfaces();
         let secrets = self.shared.secrets();
         out.secrets.clear();
         out.dropped_secrets = self.shared.dropped_secrets();

@@ -56,15 +56,9 @@ pub struct LocalAddresses {
 impl LocalAddresses {
     /// Learns from the packets of a batch. Others than those of all interfaces say nothing.
     pub fn learn(&self, batch: &Batch) {
-        // Nearly all packets have the type of the one before.
-        let mut last = None;
-        let mut is_new = |link| last.replace(link) != Some(link);
-        if batch.records.iter().any(|record| is_new(record.link) && is_of_all_interfaces(record.link)) {
-            self.learn_ways(batch);
+        if batch.single_interfaces {
+            return;
         }
-    }
-
-    fn learn_ways(&self, batch: &Batch) {
         let mut seen = None;
         for packet in batch.packets() {
             let Some((source, way)) = direction(&packet) else { continue };
@@ -117,7 +111,7 @@ impl LocalAddresses {
 }
 
 /// Whether the heads of packets say where they went.
-fn is_of_all_interfaces(link: LinkType) -> bool {
+pub(super) fn is_of_all_interfaces(link: LinkType) -> bool {
     matches!(link, LINUX_SLL | LINUX_SLL2)
 }
 

@@ -121,6 +121,8 @@ pub struct Batch {
     /// Bytes of memory that unpacking and secrets take at this point of the capture. In the batch, so that what is shed for them depends
     /// on the input alone.
     pub reserved: u64,
+    /// Each of its packets is known to come from one interface, none from a capture of all at once (`tcpdump -i any`).
+    pub single_interfaces: bool,
 }
 
 impl Batch {
@@ -153,6 +155,7 @@ impl Batch {
         self.dropped_secrets = 0;
         self.progress = None;
         self.reserved = 0;
+        self.single_interfaces = false;
     }
 }
 

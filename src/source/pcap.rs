@@ -41,7 +41,8 @@ impl Reader {
         let link = [head[20], head[21], head[22], head[23]];
         let link = if big_endian { u32::from_be_bytes(link) } else { u32::from_le_bytes(link) };
         // The upper half says how many bytes of frame check sequence follow each packet, which IP's lengths leave out.
-        Some(Self { big_endian, unit, link: LinkType(link as u16), interface: shared.interface(None) })
+        let link = LinkType(link as u16);
+        Some(Self { big_endian, unit, link, interface: shared.interface(None, link) })
     }
 
     /// Reads all whole records of `data`, which begins with one.

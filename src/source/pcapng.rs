@@ -259,7 +259,7 @@ impl Reader {
             options = options.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
         }
         let (link, snap_len) = (LinkType(self.half(body, 0)), self.word(body, 4));
-        let number = shared.interface(name);
+        let number = shared.interface(name, link);
         Arc::make_mut(&mut self.interfaces).push(Interface { number, link, snap_len, clock });
         Ok(())
     }

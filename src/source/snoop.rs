@@ -45,7 +45,7 @@ impl Reader {
                 "is a snoop capture of data link {number}, which is not known; Ethernet (0 and 4) is read"
             )
         })?;
-        Ok(Self { link: *link, interface: shared.interface(None) })
+        Ok(Self { link: *link, interface: shared.interface(None, *link) })
     }
 
     /// Reads all whole records of `data`, which begins with one.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::files::Secrets;
 use super::foreign::foreign;
 use super::input::{Compression, InputFile};
+use super::local::is_of_all_interfaces;
 use super::reread::{Checkpoint, Checkpoints};
 use super::site::Site;
 use super::zstd_frames::Windows;
-use super::{Batch, Record, SourceError, pcap, pcapng, snoop};
+use super::{Batch, LinkType, Record, SourceError, pcap, pcapng, snoop};
 
 /// Largest packet that is believed, in bytes; libpcap's own limit for Ethernet is 256 KiB, some links have more.
 pub(super) const MAX_PACKET: usize = 16 << 20;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     interfaces: u32,
     /// Names of the first interfaces.
     names: Vec<Option<String>>,
+    /// See [`Batch::single_interfaces`].
+    single_interfaces: bool,
     secrets: Vec<Secrets>,
     secret_bytes: usize,
     /// Blocks of them that were not kept.
@@ -41,8 +44,9 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A number for an interface that no other has.
-    pub(super) fn interface(&mut self, name: Option<String>) -> u32 {
+    pub(super) fn interface(&mut self, name: Option<String>, link: LinkType) -> u32 {
         let number = self.interfaces;
+        self.single_interfaces &= !is_of_all_interfaces(link);
         if self.names.len() < MAX_NAMES {
             self.names.push(name);
         }
@@ -50,9 +54,14 @@ impl Shared {
         number
     }
 
-    /// Keeps at most `max_secrets` bytes of decryption secrets.
+    /// See [`Batch::single_interfaces`].
+    pub(super) fn single_interfaces(&self) -> bool {
+        self.single_interfaces
+    }
+
+    /// What is known before files are read from their beginnings. Keeps at most `max_secrets` bytes of decryption secrets.
     pub(super) fn within(max_secrets: Option<usize>) -> Self {
-        Self { max_secrets, ..Self::default() }
+        Self { max_secrets, single_interfaces: true, ..Self::default() }
     }
 
     /// Memory that the decryption secrets take, in bytes: here, on their way, and in the stores of the analysis.
