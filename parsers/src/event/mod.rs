@@ -214,31 +214,35 @@ pub enum Sender<'a> {
 
 /// Opens a call to which one answer is due, or none.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Request<'a> {
     /// Which call, and where.
     pub head: Head,
-    /// No answer is due.
-    pub oneway: bool,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// Who calls what.
     pub names: Names<'a>,
+    /// No answer is due.
+    pub oneway: bool,
     /// Time the caller is willing to wait, nanoseconds (tRPC head field 4, TTHeader key 12, `trpc-timeout`).
     pub timeout: Option<u64>,
     /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
     /// none.
     pub custom: bool,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 /// Opens a stream; [`Part`]s follow.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Open<'a> {
     /// Which stream, and where.
     pub head: Head,
-    /// Each side sends one message, whatever is seen of them.
-    pub unary: bool,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// Who calls what.
     pub names: Names<'a>,
+    /// Each side sends one message, whatever is seen of them.
+    pub unary: bool,
     /// Time the caller is willing to wait, nanoseconds (`grpc-timeout`, TTHeader key 12).
     pub timeout: Option<u64>,
     /// A name that can't be known because it was sent before the capture began: streams of a connection with the same
@@ -247,30 +251,32 @@ pub struct Open<'a> {
     /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
     /// none.
     pub custom: bool,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 /// The callee's first sign on a stream.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Begin<'a> {
     /// Which stream, and where.
     pub head: Head,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// Names that the callee sends back.
     pub names: Names<'a>,
     /// The HTTP status, where HTTP carries the call.
     pub http: Option<u16>,
     /// It already has a status of the RPC, which the end of the stream repeats or replaces.
     pub has_status: bool,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 /// Messages of a stream.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Part<'a> {
     /// Which stream, and where.
     pub head: Head,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// How many messages end in it.
     pub messages: u32,
     /// Bytes of the sender are missing in which it may have ended the stream, or broken it off.
@@ -279,8 +285,6 @@ pub struct Part<'a> {
     pub unplaced: bool,
     /// What the sender's first message of the stream and its first field with a length are made of, where that was looked at.
     pub layouts: [Layout; 2],
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 impl Part<'_> {
@@ -300,6 +304,7 @@ impl Part<'_> {
 
 /// One side sends nothing more on the stream. Not a verdict.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct HalfClose<'a> {
     /// Which stream, and where.
     pub head: Head,
@@ -309,9 +314,12 @@ pub struct HalfClose<'a> {
 
 /// The callee's answer, or the end of the stream with its status.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Answer<'a> {
     /// Which call, and where.
     pub head: Head,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// Names that the callee sends back.
     pub names: Names<'a>,
     /// The names of what was asked for as the answer's own text quotes them: the callee says that it has no such service
@@ -323,8 +331,6 @@ pub struct Answer<'a> {
     pub body: bool,
     /// It says by itself that its call wanted no answer (tRPC `call_type`).
     pub oneway: bool,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 impl<'a> Answer<'a> {
@@ -345,9 +351,12 @@ impl<'a> Answer<'a> {
 
 /// One side breaks the stream off (HTTP/2 `RST_STREAM`, ttstream Rst).
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Reset<'a> {
     /// Which stream, and where.
     pub head: Head,
+    /// Names and values of its header.
+    pub headers: Headers<'a>,
     /// Names that it carries.
     pub names: Names<'a>,
     /// HTTP/2 error code or ttstream 120xx. `None` where it was lost.
@@ -356,8 +365,6 @@ pub struct Reset<'a> {
     pub message: Option<Text<'a>>,
     /// ttstream `ttscp`: services from the first canceller on, comma-separated as sent.
     pub cancel_path: Option<Text<'a>>,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
 }
 
 /// One side accepts no new streams (HTTP/2 GOAWAY, RFC 9113, section 6.8).
@@ -467,8 +474,10 @@ pub struct Foreign<'a> {
     pub answer: Option<ForeignAnswer<'a>>,
 }
 
-/// One thing that a protocol saw.
+/// One thing that a protocol saw. What several kinds have in common comes first in each of them, in the order of their declarations
+/// (`repr(C)`), and behind a number of its own (`repr(u8)`), so that it is found without asking which one it is.
 #[derive(Clone, Copy)]
+#[repr(u8)]
 pub enum Event<'a> {
     /// Opens a call to which one answer is due, or none.
     Request(Request<'a>),

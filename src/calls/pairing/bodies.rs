@@ -115,7 +115,7 @@ fn note_details(details: Text<'_>, call: &mut Call) {
 }
 
 impl Matcher {
-    /// Takes an event before which bodies came.
+    /// Takes an event before which bodies came, which may be another one.
     #[cold]
     pub(super) fn event_with_bodies(
         &mut self,
@@ -124,6 +124,10 @@ impl Matcher {
         side: Side,
         event: &Event<'_>,
     ) {
+        if let Event::Body(body) = event {
+            pending.heard[side.index()] = true;
+            return self.bodies.hold(side, body);
+        }
         self.bodies.current = std::mem::take(&mut self.bodies.waiting);
         self.event(at, pending, side, event);
         if let Event::Complete(Complete { id, .. }) = event {

@@ -159,7 +159,7 @@ impl Matcher {
 
     /// Takes an event of `side`.
     pub fn event(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, event: &Event<'_>) {
-        if !self.bodies.is_empty() && !matches!(event, Event::Body(_)) {
+        if !self.bodies.is_empty() {
             return self.event_with_bodies(at, pending, side, event);
         }
         let read = !matches!(
