@@ -31,7 +31,7 @@ use crate::time::Timestamp;
 use crate::tls::{KeyLogs, Keys};
 use connection::connection;
 use joining::Joining;
-use slot::Slot;
+use slot::{Slot, Spare};
 use stages::Stages;
 
 pub use totals::{ShedKind, Tallied, Tally, Totals};
@@ -226,6 +226,7 @@ impl Analyzer {
                 on_open: options.on_open.clone(),
                 keys,
                 sealed: VecDeque::new(),
+                spare: Spare::default(),
                 totals: Totals::default(),
             },
             open_connections: options.open_connections,

@@ -362,31 +362,28 @@ impl<S> Table<S> {
         owner.appears(&segment.key);
         let mut flow = Flow::of(segment);
         let slot = owner.open(&flow);
-        match &segment.transport {
+        let (reassembly, queue, is_taken) = match &segment.transport {
             Transport::Tcp(head) => {
                 let begun = Streams::begun(segment.side, head).filter(|_| segment.wire_len() == 0);
                 let is_taken = begun.is_some();
                 if is_taken {
                     flow.count(segment.side, 0, now);
                 }
-                let streams = begun.unwrap_or_default();
-                (self.insert(flow, slot, Reassembly::Tcp(streams), tag, Queue::Open), is_taken)
+                (Reassembly::Tcp(begun.unwrap_or_default()), Queue::Open, is_taken)
             }
-            Transport::Udp { .. } => {
-                (self.insert(flow, slot, Reassembly::Udp(Box::default()), tag, Queue::Datagrams), false)
-            }
-        }
+            Transport::Udp { .. } => (Reassembly::Udp(Box::default()), Queue::Datagrams, false),
+        };
+        (self.insert(flow, slot, reassembly, tag, queue), is_taken)
     }
 
     fn insert(&mut self, flow: Flow, slot: S, reassembly: Reassembly, tag: u32, queue: Queue) -> u32 {
         let weight = Self::CONNECTION;
         self.weight += weight;
         let touched = self.clock;
+        let words = flow.key.words();
         // The first payload is a reason to weigh it.
-        let newest = 0;
-        let entry =
-            Entry { flow, slot, reassembly, tag, touched, newest, weight, unweighed: 0, listed: false };
-        let words = entry.flow.key.words();
+        let (newest, unweighed, listed) = (0, 0, false);
+        let entry = Entry { flow, slot, reassembly, tag, touched, newest, weight, unweighed, listed };
         let id = self.lru.insert(entry, queue);
         self.index.insert_unique(spread(tag), Indexed { tag, id }, |indexed| spread(indexed.tag));
         if let Some(words) = words

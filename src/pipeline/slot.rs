@@ -9,6 +9,9 @@ use crate::calls::record::Via;
 use crate::dispatch::Conversation;
 use crate::time::Timestamp;
 
+/// Connections whose room is kept.
+const MAX_SPARE: usize = 64;
+
 /// What the table keeps for each connection.
 pub(super) struct Slot {
     pub(super) conversation: Conversation,
@@ -29,6 +32,27 @@ pub(super) enum Calls {
     },
 }
 
+/// Room for the calls of connections to come: allocating it takes longer than filling it in.
+#[derive(Default)]
+pub(super) struct Spare(
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")] Vec<Box<PendingCalls>>,
+);
+
+impl Spare {
+    /// Room for one connection.
+    pub(super) fn take(&mut self) -> Box<PendingCalls> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps the room of a connection that is over.
+    fn keep(&mut self, mut room: Box<PendingCalls>) {
+        if self.0.len() < MAX_SPARE {
+            *room = PendingCalls::default();
+            self.0.push(room);
+        }
+    }
+}
+
 impl Calls {
     /// Those that wait, unless none can any more.
     pub(super) fn pending(&mut self) -> Option<&mut PendingCalls> {
@@ -39,12 +63,15 @@ impl Calls {
     }
 
     /// Both sides have ended.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, spare: &mut Spare) {
         let Self::Open(pending) = self else { return };
         pending.finish();
         if pending.is_settled() {
             let (client, via) = (pending.client(), pending.via().cloned());
-            *self = Self::Over { client, decided: pending.decided, failed: pending.failed, via };
+            let over = Self::Over { client, decided: pending.decided, failed: pending.failed, via };
+            if let Self::Open(pending) = std::mem::replace(self, over) {
+                spare.keep(pending);
+            }
         }
     }
 

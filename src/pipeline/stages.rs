@@ -9,9 +9,9 @@ use rpcscope_parsers::Side;
 
 use super::OnOpen;
 use super::connection::{connection, reason, state};
-use super::slot::{Calls, Slot};
+use super::slot::{Calls, Slot, Spare};
 use super::totals::Totals;
-use crate::calls::pairing::{At, Matcher};
+use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Connection, Finding};
 use crate::decode::{FlowKey, Network};
 use crate::dispatch::{Conversation, DecodeAs};
@@ -35,6 +35,7 @@ pub(super) struct Stages {
     pub(super) keys: Option<Arc<Keys>>,
     /// Closed connections whose keys may still come, in the order in which they closed.
     pub(super) sealed: VecDeque<SealedConnection>,
+    pub(super) spare: Spare,
     pub(super) totals: Totals,
 }
 
@@ -54,7 +55,8 @@ impl Owner<Slot> for Stages {
     }
 
     fn open(&mut self, flow: &Flow) -> Slot {
-        self.slot(flow)
+        let room = self.spare.take();
+        self.slot_in(flow, room)
     }
 
     #[expect(clippy::inline_always, reason = "the kind of the chunk is known in the caller")]
@@ -104,7 +106,7 @@ impl Owner<Slot> for Stages {
             self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
                 conversation.finish();
-                calls.finish();
+                calls.finish(&mut self.spare);
             }
         }
         needed
@@ -116,7 +118,7 @@ impl Owner<Slot> for Stages {
         }
         if let Some(pending) = slot.calls.pending() {
             self.matcher.unread(At { flow, now, origin: now, position: None }, pending, side, read);
-            slot.calls.finish();
+            slot.calls.finish(&mut self.spare);
         }
     }
 
@@ -211,7 +213,7 @@ impl Stages {
         }
         if !conversation.is_waiting() && flow.ended.iter().all(Option::is_some) {
             conversation.finish();
-            calls.finish();
+            calls.finish(&mut self.spare);
         }
     }
 
@@ -238,10 +240,12 @@ impl Stages {
 
     /// What is kept for a connection at its beginning.
     pub(super) fn slot(&self, flow: &Flow) -> Slot {
-        Slot {
-            conversation: Conversation::new(&flow.key, &self.decode_as, self.bodies)
-                .with_keys(self.keys.as_ref()),
-            calls: Calls::Open(Box::default()),
-        }
+        self.slot_in(flow, Box::default())
+    }
+
+    /// The same with room for its calls, which is empty.
+    fn slot_in(&self, flow: &Flow, room: Box<PendingCalls>) -> Slot {
+        let conversation = Conversation::new(&flow.key, &self.decode_as, self.bodies);
+        Slot { conversation: conversation.with_keys(self.keys.as_ref()), calls: Calls::Open(room) }
     }
 }

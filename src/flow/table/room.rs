@@ -35,8 +35,18 @@ impl<S> Table<S> {
         self.make_room(now, owner);
     }
 
-    /// Forgets closed connections, then shrinks silent ones, then evicts others until they are within the bound of memory.
+    /// Brings the connections within the bound of memory.
+    #[inline]
     fn make_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
+        if self.weight > self.memory {
+            self.free_room(now, owner);
+        }
+    }
+
+    /// Forgets closed connections, then shrinks silent ones, then evicts others until they are within the bound of memory.
+    #[cold]
+    #[inline(never)]
+    fn free_room<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
         while self.weight > self.memory && self.lru.len() > 1 {
             if self.lru.front(Queue::Lingering).is_some() || !self.shrink(owner) {
                 self.evict(now, owner);
