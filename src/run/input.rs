@@ -133,7 +133,12 @@ impl Opened {
         let (processes, host, own) = (self.processes.clone(), self.host.clone(), self.own.clone());
         let (names, local) = (self.names.clone(), self.local.clone());
         let is_named = host.is_some() || !own.is_empty();
+        let adds = is_named || processes.is_some() || names.is_some();
         move |call| {
+            let known = local.as_deref().filter(|local| local.has_any());
+            if !adds && known.is_none() {
+                return;
+            }
             if let Some(processes) = &processes {
                 call.set_processes(processes.at([call.client, call.server], call.network));
             }
@@ -143,7 +148,6 @@ impl Opened {
             if host.is_some() {
                 call.host.clone_from(&host);
             }
-            let known = local.as_deref().filter(|local| local.has_any());
             if is_named || known.is_some() {
                 call.observer = observer(|end| {
                     let ip = address(call, end);

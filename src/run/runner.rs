@@ -336,7 +336,9 @@ impl Run {
                     calls += 1;
                     let matches = filter.as_ref().is_none_or(|filter| filter.matches(call));
                     matching += u64::from(matches);
-                    status.matched |= matches && call.class().is_some_and(|class| fail_on.contains(&class));
+                    if matches && !fail_on.is_empty() {
+                        status.matched |= call.class().is_some_and(|class| fail_on.contains(&class));
+                    }
                     if matches || *passes_all { consumer.call(call) } else { Ok(()) }
                 }
             });
