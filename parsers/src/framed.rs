@@ -356,6 +356,8 @@ impl BothBodies {
     }
 
     /// A frame without a body passes.
+    #[cold]
+    #[inline(never)]
     fn pass_over(&mut self, side: Side) {
         if let Some(marks) = &mut self.marks {
             side.of_mut(marks).begin(None);
@@ -396,8 +398,9 @@ impl BothBodies {
 }
 
 impl<F: Framing> FramedReader<F> {
-    /// Bytes of `side` are missing or could not be read.
+    /// Bytes of `side` are missing or could not be read. Apart, so that nothing is looked up for it before.
     #[cold]
+    #[inline(never)]
     fn lose(&mut self, side: Side) {
         if let Some(watch) = &mut self.watch {
             watch.lose(side);

@@ -94,9 +94,8 @@ impl Protocol for Http2 {
             return Detection::No;
         }
         let [a, b] = opening.bytes;
-        let [a, b] = [(a, opening.from_start[0], b), (b, opening.from_start[1], a)]
-            .map(|(own, from_start, other)| detect_side(own, from_start, other));
-        match (a, b) {
+        let [of_a, of_b] = opening.from_start;
+        match (detect_side(a, of_a, b), detect_side(b, of_b, a)) {
             (Detection::Yes, _) | (_, Detection::Yes) => Detection::Yes,
             (Detection::More, _) | (_, Detection::More) => Detection::More,
             _ => Detection::No,
