@@ -12,6 +12,7 @@
 
 mod guess;
 mod layered;
+mod sessions;
 mod undecided;
 
 use std::num::NonZeroU32;
@@ -23,6 +24,7 @@ use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side
 
 use layered::Layered;
 pub use layered::Plaintext;
+pub use sessions::Sessions;
 use undecided::{Decided, Undecided};
 
 use crate::decode::{FlowKey, Network};
@@ -374,10 +376,10 @@ impl Conversation {
         }
     }
 
-    /// Both sides have ended: frees the session, because the connection itself is remembered for a while.
-    pub fn finish(&mut self) {
+    /// Both sides have ended: gives the session away, because the connection itself is remembered for a while.
+    pub fn finish(&mut self, sessions: &mut Sessions) {
         let over = match &mut self.state {
-            State::Tls(layered) => return layered.finish(),
+            State::Tls(layered) => return layered.finish(sessions),
             State::Known { protocol, session, .. } => State::Over {
                 protocol: *protocol,
                 idle: idle(*protocol, session.as_ref()),
@@ -387,14 +389,16 @@ impl Conversation {
             State::Undecided(_) => State::Foreign { reason: self.reason(false).unwrap_or_default() },
             _ => return,
         };
-        self.state = over;
+        if let State::Known { protocol, session, .. } = std::mem::replace(&mut self.state, over) {
+            sessions.keep(protocol, session);
+        }
     }
 
-    /// Takes the next chunk of `side`, carried by packet `origin`. Returns the offset of the first byte of `side` that a later
-    /// message may begin with.
+    /// Takes the next chunk of `side`, carried by packet `origin`; if it shows the protocol, its session is one of `sessions`. Returns the
+    /// offset of the first byte of `side` that a later message may begin with.
     #[expect(
         clippy::inline_always,
-        reason = "its seven arguments then stay in registers: 40 instructions a packet"
+        reason = "its eight arguments then stay in registers: 40 instructions a packet"
     )]
     #[inline(always)]
     pub fn chunk(
@@ -403,13 +407,14 @@ impl Conversation {
         side: Side,
         chunk: Chunk<'_>,
         origin: Stamp,
+        sessions: &mut Sessions,
         take: &mut impl FnMut(Side, &Event<'_>, Origin),
     ) -> u64 {
         match &mut self.state {
             State::Known { session, base: base @ Base { awaited: None, .. }, .. } => {
                 feed_here(session.as_mut(), base, flow, side, chunk, origin, take)
             }
-            _ => self.early_chunk(flow, side, chunk, origin, take),
+            _ => self.early_chunk(flow, side, chunk, origin, sessions, take),
         }
     }
 
@@ -420,6 +425,7 @@ impl Conversation {
         side: Side,
         chunk: Chunk<'_>,
         origin: Stamp,
+        sessions: &mut Sessions,
         take: &mut Take<'_>,
     ) -> u64 {
         if let State::Silent { ended, forced, tls, wanted } = &mut self.state {
@@ -436,7 +442,7 @@ impl Conversation {
                 let mut start = flow.origins.each_ref().map(Origins::next);
                 start[side.index()] -= bytes.len() as u64;
                 let base = Base { start, whole: from_start, awaited: Some(side.other()) };
-                let mut session = session_of(protocol, wanted);
+                let mut session = sessions.take(protocol, wanted);
                 let needed = feed(session.as_mut(), base, flow, side, chunk, origin, take);
                 self.state = State::Known { protocol, session, base, greeting: None };
                 return needed;
@@ -460,7 +466,7 @@ impl Conversation {
                 if let (Some(kept), Chunk::Data(bytes)) = (greeting.filter(|kept| all(&kept.bytes)), chunk)
                     && let Some(asked) = asked_instead(*protocol, side, bytes)
                 {
-                    (*protocol, *session) = (asked, session_of(asked, kept.wanted));
+                    (*protocol, *session) = (asked, sessions.take(asked, kept.wanted));
                     feed(session.as_mut(), *base, flow, side, chunk, origin, take);
                     feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept.bytes), origin, take);
                     return needed(session.as_ref(), flow, side);
@@ -490,7 +496,7 @@ impl Conversation {
                     }
                     Some(Decided::Known(protocol)) => {
                         let kept = std::mem::take(undecided);
-                        let mut session = session_of(protocol, kept.wanted);
+                        let mut session = sessions.take(protocol, kept.wanted);
                         let start = [Side::A, Side::B].map(|side| kept.kept_from(flow, side));
                         let mut base = Base { start, whole: kept.from_start, awaited: None };
                         // Only data was kept; any other chunk has passed its own offsets already.
@@ -533,17 +539,6 @@ impl Conversation {
 /// Why a connection of `protocol` shows no calls, if it shows none.
 fn idle(protocol: &dyn Protocol, session: &dyn Session) -> &'static str {
     session.without_calls().unwrap_or_else(|| protocol.without_calls())
-}
-
-/// State for one connection, which emits of bodies what is wanted.
-fn session_of(protocol: &dyn Protocol, wanted: Wanted) -> Box<dyn Session> {
-    let mut session = protocol.session();
-    match wanted {
-        Wanted::Nothing => {}
-        Wanted::Bodies(limit) => session.collect_bodies(limit.get() as usize),
-        Wanted::Marks => session.mark_bodies(),
-    }
-    session
 }
 
 /// The protocol in which the client of a server that spoke `protocol` first asks with `bytes`, if it is another one: the client

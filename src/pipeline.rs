@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::calls::pairing::{Learned, Matcher, PendingCalls};
 use crate::calls::record::{Call, Connection, Uid};
 use crate::decode::{Decoded, Decoder, FlowKey, Shard, Skip};
-use crate::dispatch::DecodeAs;
+use crate::dispatch::{DecodeAs, Sessions};
 use crate::flow::{Limits, Stamp, Table};
 use crate::payload::BodyDecoder;
 use crate::source::files::Secrets;
@@ -227,6 +227,7 @@ impl Analyzer {
                 keys,
                 sealed: VecDeque::new(),
                 spare: Spare::default(),
+                sessions: Sessions::default(),
                 totals: Totals::default(),
             },
             open_connections: options.open_connections,

@@ -94,6 +94,12 @@ pub trait Session: Send {
     /// silent while memory is scarce.
     fn shrink(&mut self) {}
 
+    /// The connection is over: becomes the session of another one, of which nothing was seen yet, and keeps the room that such a session
+    /// has. `false` if making one is as good.
+    fn renew(&mut self) -> bool {
+        false
+    }
+
     /// The side that sent the requests, once that is known, whether or not they were calls.
     fn client(&self) -> Option<Side> {
         None

@@ -136,6 +136,11 @@ pub trait Reader: Send {
     /// See [`Session::shrink`].
     fn shrink(&mut self) {}
 
+    /// See [`Session::renew`].
+    fn renew(&mut self) -> bool {
+        false
+    }
+
     /// See [`Session::client`].
     fn client(&self) -> Option<Side> {
         None
@@ -461,6 +466,15 @@ impl<R: Reader> Session for Core<R> {
     fn shrink(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.carry.shrink_to_fit());
         self.reader.shrink();
+    }
+
+    fn renew(&mut self) -> bool {
+        let Self { streams, reader } = self;
+        let is_new = reader.renew();
+        if is_new {
+            *streams = [Stream::new(), Stream::new()];
+        }
+        is_new
     }
 
     fn client(&self) -> Option<Side> {

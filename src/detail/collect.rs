@@ -9,7 +9,7 @@ use rpcscope_parsers::{CallId, Event, Kind, Side, Status};
 use super::{Detail, MAX_BYTES, MAX_HEADERS, MAX_MESSAGES, MAX_PACKETS, Message, Segment, frames};
 use crate::calls::record::Call;
 use crate::decode::{Decoded, Decoder, FlowKey, TcpFlags, Transport};
-use crate::dispatch::{Conversation, DecodeAs, Plaintext};
+use crate::dispatch::{Conversation, DecodeAs, Plaintext, Sessions};
 use crate::flow::{Chunk, End, Flow, Limits, Origin, Owner, Stamp, Table};
 use crate::payload::{Bodies, BodyDecoder, RawBody};
 use crate::source::{Batch, Source, SourceError};
@@ -298,7 +298,8 @@ impl Owner<Option<Box<Slot>>> for Observer<'_> {
             Chunk::End(_) => {}
         }
         let Slot { conversation, messages, bodies, status, more, sides, is_tls } = &mut **slot;
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| {
+        let own = &mut Sessions::default();
+        let needed = conversation.chunk(flow, side, chunk, origin, own, &mut |from, event, origin| {
             if let Event::Body(body) = event {
                 let of_call = body.id.number() == self.id;
                 if of_call

@@ -3,7 +3,7 @@
 use rpcscope_parsers::{Event, Side};
 
 use super::undecided::Undecided;
-use super::{Conversation, State, Take};
+use super::{Conversation, Sessions, State, Take};
 use crate::flow::{Chunk, Flow, GapReason, Stamp};
 use crate::tls::{Connection, Facts, Passed, Reason};
 
@@ -147,8 +147,8 @@ impl Layered {
         self.inner.client().or(outside)
     }
 
-    pub(super) fn finish(&mut self) {
-        self.inner.finish();
+    pub(super) fn finish(&mut self, sessions: &mut Sessions) {
+        self.inner.finish(sessions);
         self.outside = Outside::Over(self.facts());
     }
 
@@ -175,5 +175,5 @@ fn give(
         let start = flow.origins[side.index()].next();
         take(side, &Event::Sealed { start }, flow.origin(side, start, origin));
     }
-    inner.chunk(flow, side, chunk, origin, &mut take)
+    inner.chunk(flow, side, chunk, origin, &mut Sessions::default(), &mut take)
 }

@@ -12,8 +12,8 @@ use rpcscope_parsers::thrift::skip::Veil;
 use super::checksum;
 use super::ranges::Ranges;
 use crate::decode::{FlowKey, Segment, Transport};
-use crate::dispatch::{Conversation, DecodeAs};
-use crate::flow::{Chunk, End, Flow, Owner, Stamp};
+use crate::dispatch::{Conversation, DecodeAs, Sessions};
+use crate::flow::{Chunk, End, Flow, Origin, Owner, Stamp};
 
 /// Most ranges of bytes that are remembered, of 16 bytes each. Connections that come later are left out.
 const MAX_RANGES: usize = 1 << 24;
@@ -243,7 +243,7 @@ impl Owner<Slot> for Marker<'_> {
         }
         let FlowMarks { sides, left_out, .. } = marks;
         let ranges = &mut self.ranges;
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut |from, event, origin| match event {
+        let mut take = |from: Side, event: &Event<'_>, origin: Origin| match event {
             Event::BodyPiece(BodyPiece { form: BodyForm::Sealed, .. }) => *left_out = Some(LeftOut::Packed),
             Event::BodyPiece(piece) => {
                 let side = from.of_mut(sides);
@@ -257,7 +257,8 @@ impl Owner<Slot> for Marker<'_> {
             }
             Event::Prelude(_) => *has_prelude = true,
             _ => {}
-        });
+        };
+        let needed = conversation.chunk(flow, side, chunk, origin, &mut Sessions::default(), &mut take);
         if conversation.tls().is_some() {
             *left_out = Some(LeftOut::Tls);
         } else if self.ranges > MAX_RANGES {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpcscope_parsers::Side;
+use rpcscope_parsers::{Event, Side};
 
 use super::OnOpen;
 use super::connection::{connection, reason, state};
@@ -14,8 +14,8 @@ use super::totals::Totals;
 use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Connection, Finding};
 use crate::decode::{FlowKey, Network};
-use crate::dispatch::{Conversation, DecodeAs};
-use crate::flow::{Chunk, End, Flow, GapReason, Owner, Stamp, Table};
+use crate::dispatch::{Conversation, DecodeAs, Sessions};
+use crate::flow::{Chunk, End, Flow, GapReason, Origin, Owner, Stamp, Table};
 use crate::tls::{Keys, Passed};
 
 /// Closed connections that are kept because keys may come for what they said, and for how long in live runs.
@@ -36,6 +36,7 @@ pub(super) struct Stages {
     /// Closed connections whose keys may still come, in the order in which they closed.
     pub(super) sealed: VecDeque<SealedConnection>,
     pub(super) spare: Spare,
+    pub(super) sessions: Sessions,
     pub(super) totals: Totals,
 }
 
@@ -72,7 +73,7 @@ impl Owner<Slot> for Stages {
     ) -> u64 {
         // A connection whose sides have ended gets no chunks.
         let Slot { conversation, calls } = slot;
-        let Some(pending) = calls.pending() else { return u64::MAX };
+        let Calls::Open(pending) = calls else { return u64::MAX };
         match chunk {
             Chunk::Gap { reason, .. } => {
                 self.totals.gaps += u64::from(reason == GapReason::Lost);
@@ -93,11 +94,12 @@ impl Owner<Slot> for Stages {
             Chunk::Datagram { missing: 1.., .. } => pending.lose(side, Finding::Truncated, origin.packet),
             _ => {}
         }
-        let (matcher, waiting) = (&mut self.matcher, &mut *pending);
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut move |from, event, origin| {
+        let (matcher, waiting) = (&mut self.matcher, &mut **pending);
+        let mut take = move |from, event: &Event<'_>, origin: Origin| {
             let position = (flow.key.network == Network::Tcp).then_some(origin.sequence);
             matcher.event(At { flow, now, origin: origin.stamp, position }, waiting, from, event);
-        });
+        };
+        let needed = conversation.chunk(flow, side, chunk, origin, &mut self.sessions, &mut take);
         if let Chunk::End(end) = chunk {
             if conversation.is_waiting() {
                 // What the side has said is not read yet.
@@ -105,7 +107,7 @@ impl Owner<Slot> for Stages {
             }
             self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
             if flow.ended.iter().all(Option::is_some) {
-                conversation.finish();
+                conversation.finish(&mut self.sessions);
                 calls.finish(&mut self.spare);
             }
         }
@@ -212,7 +214,7 @@ impl Stages {
             self.matcher.end(At { flow, now, origin, position: None }, pending, side, end);
         }
         if !conversation.is_waiting() && flow.ended.iter().all(Option::is_some) {
-            conversation.finish();
+            conversation.finish(&mut self.sessions);
             calls.finish(&mut self.spare);
         }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rpcscope::decode::{Decoded, Decoder};
-use rpcscope::dispatch::{Conversation, Plaintext};
+use rpcscope::dispatch::{Conversation, Plaintext, Sessions};
 use rpcscope::flow::{Chunk, End, Flow, Limits, Owner, Stamp, Table};
 use rpcscope::pipeline::Options;
 use rpcscope::source::{Batch, Source as _, files};
@@ -38,7 +38,8 @@ impl Owner<Conversation> for Reader {
         origin: Stamp,
         _now: Stamp,
     ) -> u64 {
-        let needed = conversation.chunk(flow, side, chunk, origin, &mut |_, _, _| {});
+        let needed =
+            conversation.chunk(flow, side, chunk, origin, &mut Sessions::default(), &mut |_, _, _| {});
         for Plaintext { side, bytes, .. } in conversation.take_plaintext().unwrap_or_default() {
             let [a, b] = [&flow.key.a, &flow.key.b].map(ToString::to_string);
             let ends = if side == Side::A { (a, b) } else { (b, a) };

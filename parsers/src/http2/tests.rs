@@ -1,6 +1,7 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
 mod exclusion;
+mod renewal;
 mod speculative;
 mod unplaced;
 mod web;
@@ -163,8 +164,7 @@ fn a_call_from_its_request_to_its_trailers() {
     let mut feed = Feed::begun();
     feed.data(CLIENT, &request(1));
     feed.data(SERVER, &answer(1));
-    assert_eq!(feed.emitted[0].path, "a.B/Do");
-    assert_eq!(feed.emitted[0].codec, Some("protobuf"));
+    assert_eq!((&*feed.emitted[0].path, feed.emitted[0].codec), ("a.B/Do", Some("protobuf")));
     let news = feed.news();
     assert_eq!(kinds(&news), WHOLE);
     assert_eq!(news[5].1, "5 no way");

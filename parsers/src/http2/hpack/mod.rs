@@ -147,6 +147,15 @@ impl Fields {
         self.list.capacity() * size_of::<Field>() + self.decoded.capacity()
     }
 
+    /// Is as new.
+    fn renew(&mut self) {
+        self.clear();
+        self.decoded = Vec::new();
+        if self.list.capacity() != USUAL_FIELDS {
+            self.list = Vec::with_capacity(USUAL_FIELDS);
+        }
+    }
+
     /// Makes room for the next block.
     fn clear(&mut self) {
         self.list.clear();
@@ -399,6 +408,14 @@ impl Decoder {
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
         Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default(), exclusion: None }
+    }
+
+    /// Is as new.
+    pub(super) fn renew(&mut self) {
+        let Self { table, limit, fields, exclusion } = self;
+        table.renew();
+        fields.renew();
+        (*limit, *exclusion) = (Some(DEFAULT_SIZE), None);
     }
 
     /// The state in the middle of a connection of which nothing is known.

@@ -188,17 +188,35 @@ impl Table {
 
     /// The empty table with which a connection begins.
     pub(super) fn new() -> Self {
-        Self {
-            entries: VecDeque::with_capacity(USUAL_FIELDS),
-            text: Vec::with_capacity(USUAL_TEXT),
-            begin: 0,
-            size: 0,
-            max: Some(DEFAULT_SIZE),
-            lost: false,
-            generation: 0,
-            generations: 0,
-            inserted: 0,
+        let (entries, text) = (VecDeque::with_capacity(USUAL_FIELDS), Vec::with_capacity(USUAL_TEXT));
+        Self { entries, text, ..Self::EMPTY }
+    }
+
+    /// The same without room.
+    const EMPTY: Self = Self {
+        entries: VecDeque::new(),
+        text: Vec::new(),
+        begin: 0,
+        size: 0,
+        max: Some(DEFAULT_SIZE),
+        lost: false,
+        generation: 0,
+        generations: 0,
+        inserted: 0,
+    };
+
+    /// Is as new.
+    pub(super) fn renew(&mut self) {
+        let (mut entries, mut text) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.text));
+        entries.clear();
+        text.clear();
+        if entries.capacity() != USUAL_FIELDS {
+            entries = VecDeque::with_capacity(USUAL_FIELDS);
         }
+        if text.capacity() != USUAL_TEXT {
+            text = Vec::with_capacity(USUAL_TEXT);
+        }
+        *self = Self { entries, text, ..Self::EMPTY };
     }
 
     /// Forgets everything but the octets to which the last block refers. The encoder's table can be at most `max` large from

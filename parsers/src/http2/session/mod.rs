@@ -95,6 +95,14 @@ impl Direction {
         }
     }
 
+    /// Is as new.
+    fn renew(&mut self) {
+        let Self { phase, passing, block, decoder, speculative, searched } = self;
+        decoder.renew();
+        (*phase, *passing, *searched) = (Phase::Start, None, false);
+        (*block, *speculative) = (None, None);
+    }
+
     /// No frames come from here on, not even the rest of one.
     fn be_foreign(&mut self) {
         self.phase = Phase::Foreign;
@@ -262,6 +270,14 @@ impl Reader for Connection {
             }
         }
         self.streams.shrink();
+    }
+
+    fn renew(&mut self) -> bool {
+        let Self { directions, streams, preface, upgrade, cut_block, watch, faults } = self;
+        directions.iter_mut().for_each(Direction::renew);
+        (*streams, *watch, *faults) = (Streams::default(), Watch::new(Language::Http2), Faults::default());
+        (*preface, *upgrade, *cut_block) = (None, None, false);
+        true
     }
 
     fn collect_bodies(&mut self, limit: usize) {
