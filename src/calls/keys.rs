@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 
 use super::join_key::{JoinKey, Place};
 use super::likely::Likely;
+pub(crate) use super::member::{Choice, Member, choices, member};
 use super::record::{
     Call, CallKind, Carrier, Class, Finding, Findings, GoAwayNote, Initiator, Name, Named, Observer, Process,
     RivalParent, Uid, Via,
@@ -92,6 +93,8 @@ pub enum Value<'a> {
     Null,
     /// A word of our own: nothing in it needs an escape.
     Word(&'static str),
+    /// The same where the key has one of a few.
+    Choice(&'static Choice),
     /// Text of the wire.
     Text(&'a str),
     /// Text of ours and of the wire. Boxed, because it is large and most values are small.
@@ -174,6 +177,7 @@ impl fmt::Display for Value<'_> {
         match self {
             Self::Null => Ok(()),
             Self::Word(word) => f.write_str(word),
+            Self::Choice(choice) => f.write_str(choice.word),
             Self::Text(text) => f.write_str(text),
             Self::Reported(text) => text.fmt(f),
             Self::Number(n) => write!(f, "{n}"),
@@ -379,27 +383,6 @@ fn body_part(call: &Call, of: fn(&Payload) -> Option<&body::Value>) -> Value<'_>
     part.map_or(Value::Null, |(part, shown)| Value::Body(part, shown))
 }
 
-/// The name of a key as the start of a member of a JSON object, with a comma before it.
-#[derive(Clone, Copy, Debug)]
-pub struct Member {
-    /// `,"name":`.
-    pub start: &'static str,
-    /// `,"name":"`.
-    pub start_quoted: &'static str,
-}
-
-/// The [`Member`] of a name.
-macro_rules! member {
-    ($name:literal) => {
-        $crate::calls::keys::Member {
-            start: concat!(",\"", $name, "\":"),
-            start_quoted: concat!(",\"", $name, "\":\""),
-        }
-    };
-}
-
-pub(crate) use member;
-
 /// Receives the keys of a call one by one, in the order of [`KEYS`].
 pub trait Visit: Sized {
     /// The next key; `absent` is [`Key::absent`].
@@ -568,15 +551,18 @@ keys! {
             |c| number(c.id);
         "kind": Type::Choice(|| words(CallKind::ALL, CallKind::name)),
             "shape of the call",
-            |c| word(Some(c.kind.name()));
+            |c| Value::Choice(&choices!("kind", CallKind)[c.kind as usize]);
         "class" or "null": Type::Choice(|| words(Class::ALL, Class::name)),
             "what became of the call; null where its answer was lost",
-            |c| word(c.outcome.class.map(Class::name));
+            |c| match c.outcome.class {
+                Some(class) => Value::Choice(&choices!("class", Class)[class as usize]),
+                None => Value::Null,
+            };
         "carrier": Type::Choice(|| words(Carrier::ALL, Carrier::name)),
             "wire element that decided the class",
             |c| match c.told.as_deref().and_then(|told| told.carrier.as_deref()) {
                 Some(newer) => Value::Text(newer),
-                None => word(Some(c.outcome.carrier.name())),
+                None => Value::Choice(&choices!("carrier", Carrier)[c.outcome.carrier as usize]),
             };
         "code": Type::Number,
             "number of the error, in the numbering of its carrier",

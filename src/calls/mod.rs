@@ -13,6 +13,7 @@ pub mod keys;
 pub mod labels;
 pub mod likely;
 pub mod marks;
+pub mod member;
 pub mod names;
 pub mod outcome;
 pub mod pairing;

@@ -77,7 +77,7 @@ macro_rules! named {
 
             /// The name that all outputs use.
             #[must_use]
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }
             }
 

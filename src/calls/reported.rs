@@ -90,12 +90,14 @@ fn reported<const N: usize>(pieces: [Piece<'_>; N]) -> Reported<'_> {
 /// | ttstream, Kitex Protobuf | only Kitex has them |
 /// | thrift without a header | nothing: all libraries but one print the server's text, with words of their own before it |
 /// | tRPC | the fixed head, which trpc-go fills differently; nothing on streams and over HTTP |
+#[inline]
 #[must_use]
 pub fn reported_as(call: &Call) -> Option<Reported<'_>> {
+    if call.outcome.class == Some(Class::Ok) { None } else { reported_failure(call) }
+}
+
+fn reported_failure(call: &Call) -> Option<Reported<'_>> {
     let outcome = &call.outcome;
-    if outcome.class == Some(Class::Ok) {
-        return None;
-    }
     let code = outcome.code;
     let message = outcome.message.as_deref().unwrap_or_default();
     let sender = match call.rpc {

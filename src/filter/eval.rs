@@ -118,6 +118,7 @@ impl Test {
         match value {
             Value::Null => false,
             Value::Word(word) => holds(word),
+            Value::Choice(choice) => holds(choice.word),
             Value::Text(text) => holds(text),
             Value::Reported(text) => holds(&text.to_string()),
             Value::List(names) => names.iter().any(|name| holds(name)),

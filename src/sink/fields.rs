@@ -128,6 +128,7 @@ fn push_value(out: &mut String, value: &Value<'_>) {
     match value {
         Value::Null => {}
         Value::Word(text) | Value::Text(text) => out.push_str(text),
+        Value::Choice(choice) => out.push_str(choice.word),
         Value::Number(number) => {
             if *number < 0 {
                 out.push('-');

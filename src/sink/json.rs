@@ -21,6 +21,12 @@ use crate::time::Timestamp;
 #[must_use]
 pub struct Room<'b>(&'b mut [u8]);
 
+/// Hexadecimal digits of a key.
+pub const DIGITS: usize = 32;
+
+/// Room that a small number takes while it is written.
+const SMALL: usize = size_of::<u64>();
+
 /// Enough for most records.
 const FIRST_ROOM: usize = 2048;
 
@@ -119,6 +125,12 @@ impl Scratch {
 
 #[expect(clippy::inline_always, reason = "the length of a literal is known only in the caller")]
 impl Room<'_> {
+    /// The same if so many octets are left: one look for the pieces that follow and are no longer than that together.
+    #[inline(always)]
+    pub fn with_at_least(self, octets: usize) -> Self {
+        if self.0.len() >= octets { self } else { Self::default() }
+    }
+
     /// Text as it is.
     #[inline(always)]
     pub fn text(self, text: &str) -> Self {
@@ -261,13 +273,19 @@ impl Room<'_> {
         self.large_number(value / digits::EIGHT).octets(back, 8)
     }
 
-    /// The 32 hexadecimal digits of a number.
+    /// `start` and a number behind it.
+    #[inline]
+    pub fn number_of(self, start: &str, value: u64) -> Self {
+        self.with_at_least(start.len() + SMALL).text(start).number(value)
+    }
+
+    /// The hexadecimal digits of a number.
     pub fn hexadecimal(self, value: u128) -> Self {
         self.digits(&digits::hexadecimal(&value.to_be_bytes()))
     }
 
-    /// 32 digits that are known already.
-    pub fn digits(self, digits: &[u8; 32]) -> Self {
+    /// Digits of one that are known already.
+    pub fn digits(self, digits: &[u8; DIGITS]) -> Self {
         self.bytes(digits)
     }
 
@@ -396,7 +414,8 @@ impl Memory {
 /// capture share it with the one before.
 #[derive(Clone, Debug)]
 pub struct Dates {
-    second: i64,
+    /// The last nanosecond before that second.
+    before: i64,
     /// That second up to its point: `2026-01-02T03:04:05.`.
     text: [u8; 20],
 }
@@ -406,29 +425,33 @@ const SECOND: i64 = 1_000_000_000;
 
 impl Default for Dates {
     fn default() -> Self {
-        Self { second: 0, text: *b"1970-01-01T00:00:00." }
+        Self { before: -1, text: *b"1970-01-01T00:00:00." }
     }
 }
 
 impl Dates {
+    /// Octets of a time.
+    pub const LEN: usize = 30;
+
     /// A time, without quotes.
     #[inline]
     pub fn write<'b>(&mut self, room: Room<'b>, time: Timestamp) -> Room<'b> {
-        let second = time.0.div_euclid(SECOND);
-        if second != self.second {
-            self.turn(time);
-        }
-        let fraction = time.0.rem_euclid(SECOND) as u32;
+        let passed = time.0.checked_sub(self.before).filter(|passed| (1..=SECOND).contains(passed));
+        let fraction = passed.map_or_else(|| self.turn(time), |passed| passed - 1) as u32;
         let end = [b'0' + (fraction % 10) as u8, b'Z'];
         room.bytes(&self.text).octets(digits::eight(fraction / 10), 8).bytes(&end)
     }
 
+    /// Goes on to another second; returns how many nanoseconds of it have passed.
     #[cold]
-    fn turn(&mut self, time: Timestamp) {
-        self.second = time.0.div_euclid(SECOND);
+    fn turn(&mut self, time: Timestamp) -> i64 {
+        let fraction = time.0.rem_euclid(SECOND);
+        // No time is later than the last one: the first second of all, which has none before it, is not found again.
+        self.before = time.0.checked_sub(fraction + 1).unwrap_or(i64::MAX);
         if let Some(text) = time.rfc3339().first_chunk() {
             self.text = *text;
         }
+        fraction
     }
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::connections::Remembered;
-use super::json::{Dates, Memory, Room, Scratch};
+use super::json::{DIGITS, Dates, Memory, Room, Scratch};
 use super::methods::Methods;
 use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
@@ -217,32 +217,44 @@ impl Visit for Members<'_, '_> {
         let (plain, quoted) = (member.start, member.start_quoted);
         self.room = match value {
             Value::Null => match absent {
-                Some(absent) => room.text(plain).text(absent),
+                Some(absent) => room.with_at_least(plain.len() + absent.len()).text(plain).text(absent),
                 None => room,
             },
             // What needs no escapes.
             Value::Word(word) => room.text(quoted).word(word).text("\""),
-            Value::Time(time) => self.dates.write(room.text(quoted), time).text("\""),
+            Value::Time(time) => {
+                let room = room.with_at_least(quoted.len() + Dates::LEN + 1).text(quoted);
+                self.dates.write(room, time).text("\"")
+            }
+            Value::Choice(choice) => room.start_of(&choice.member, choice.octets()),
             Value::Address(address) => room.text(quoted).address(address).text("\""),
             Value::Uid(id) => uid(room.text(quoted), id).text("\""),
             Value::JoinKey(key) => room.text(quoted).hexadecimal(key.number()).text("\""),
-            Value::ConnectionKey(call) => match &self.connection {
-                Some(connection) => room.text(quoted).digits(connection.key()).text("\""),
-                None => room.text(quoted).hexadecimal(call.connection_key().number()).text("\""),
-            },
+            Value::ConnectionKey(call) => {
+                let room = room.with_at_least(quoted.len() + DIGITS + 1).text(quoted);
+                let room = match &self.connection {
+                    Some(connection) => room.digits(connection.key()),
+                    None => room.hexadecimal(call.connection_key().number()),
+                };
+                room.text("\"")
+            }
             Value::CallKey(call, place) => {
                 let key = match &mut self.connection {
                     Some(connection) => connection.hashed().call_key(place),
                     None => call.hashed().call_key(place),
                 };
-                room.text(quoted).hexadecimal(key.number()).text("\"")
+                let room = room.with_at_least(quoted.len() + DIGITS + 1).text(quoted);
+                room.hexadecimal(key.number()).text("\"")
             }
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
             Value::Text(text) => room.text(quoted).within_string(text).text("\""),
             Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
-            Value::Number(n) => room.text(plain).signed(n),
+            Value::Number(n) => match u64::try_from(n) {
+                Ok(n) => room.number_of(plain, n),
+                Err(_) => room.text(plain).signed(n),
+            },
             Value::Share(share) => room.text(plain).share(share),
-            Value::Bytes(n) | Value::Duration(n) => room.text(plain).number(n),
+            Value::Bytes(n) | Value::Duration(n) => room.number_of(plain, n),
             Value::Findings(findings, []) => room
                 .text(plain)
                 .array(findings.iter(), |room, finding| room.text("\"").text(finding.name()).text("\"")),
@@ -265,7 +277,8 @@ impl Visit for Members<'_, '_> {
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => {
-                room.text(plain).text("[").number(first).text(",").number(last).text("]")
+                let room = room.with_at_least(plain.len() + 1).text(plain).text("[");
+                room.number(first).number_of(",", last).text("]")
             }
             Value::Messages(_, false) | Value::UnknownFields(_, false) | Value::Body(_, false) => room,
             Value::Messages(messages, true) => {

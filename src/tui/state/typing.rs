@@ -223,7 +223,11 @@ fn seen_values(cx: &Context, key: &'static Key) -> Vec<String> {
         };
         match (key.get)(&entry.call) {
             Value::Address(end) if key.name == "client" => count(end.ip.to_string()),
-            value @ (Value::Word(_) | Value::Text(_) | Value::Number(_) | Value::Address(_)) => {
+            value @ (Value::Word(_)
+            | Value::Choice(_)
+            | Value::Text(_)
+            | Value::Number(_)
+            | Value::Address(_)) => {
                 count(value.to_string());
             }
             Value::List(names) => names.iter().for_each(|name| count(name.to_string())),
