@@ -117,14 +117,11 @@ impl Outcome {
         self.extra.is_some()
     }
 
-    /// Becomes another outcome. Nearly always this one owns nothing, so that there is nothing to drop.
+    /// Becomes the outcome of a call that had none, which owns nothing that would have to be dropped.
     #[inline]
-    pub fn become_another(&mut self, other: Self) {
-        if self.message.is_none() && self.extra.is_none() {
-            std::mem::forget(std::mem::replace(self, other));
-        } else {
-            *self = other;
-        }
+    pub fn settle(&mut self, outcome: Self) {
+        debug_assert!(self.message.is_none() && self.extra.is_none());
+        std::mem::forget(std::mem::replace(self, outcome));
     }
 
     /// All of these, to be filled in.

@@ -1,7 +1,13 @@
 //! Records that are used again: what they own is freed once they are written, so that a new call takes their place without a look at it.
 
+use rpcscope_parsers::event::Layout;
+use rpcscope_parsers::{Rpc, Transport};
+
 use super::outcome::Outcome;
-use super::record::Call;
+use super::record::{Call, CallKind, Findings, Uid};
+use crate::decode::{Endpoint, Network};
+use crate::source::CapturePoint;
+use crate::time::Timestamp;
 
 /// Where what a box holds stands in memory; 0 if there is none.
 #[inline]
@@ -105,10 +111,25 @@ impl Call {
         (self.outcome, self.metadata) = (Outcome::unknown(), Vec::new());
     }
 
-    /// Becomes another call, without a look at what a released one does not own.
-    #[inline]
-    pub fn renew(&mut self, call: Self) {
-        std::mem::forget(std::mem::replace(self, call));
+    /// Becomes a call of which nothing is known, as [`Call::new`] makes one: what a released record does not own is not written again.
+    #[expect(clippy::inline_always, reason = "most of it is then written once, with what is known")]
+    #[inline(always)]
+    pub fn renew(&mut self, uid: Uid, start: Timestamp, client: Endpoint, server: Endpoint) {
+        (self.uid, self.packets, self.decided, self.connection) =
+            (uid, (uid.packet, uid.packet), uid.packet, uid.packet);
+        (self.start, self.end, self.since_opening) = (start, start, u32::MAX);
+        (self.client, self.server, self.capture_point) = (client, server, CapturePoint::default());
+        (self.transport, self.rpc) = (Transport::Other(""), Rpc::Other(""));
+        (self.network, self.codec, self.kind) = (Network::Tcp, None, CallKind::Unary);
+        (self.id, self.unknown_name, self.sender, self.timeout) = (None, None, None, None);
+        (self.latency, self.duration, self.positions) = (None, None, [None; 2]);
+        (self.message_bytes, self.layouts) = ([0; 2], [[Layout::default(); 2]; 2]);
+        (self.request_bytes, self.response_bytes) = (0, 0);
+        (self.request_messages, self.response_messages) = (0, 0);
+        (self.parent, self.parent_evidence, self.parent_key) = (None, None, None);
+        (self.parent_confidence, self.missed) = (None, None);
+        (self.observer, self.is_local, self.findings) = (None, [false; 2], Findings::default());
+        std::mem::forget(std::mem::replace(&mut self.outcome, Outcome::unknown()));
     }
 }
 
@@ -135,18 +156,20 @@ mod tests {
             |call, name| call.host = Some(name),
             |call, name| call.outcome.extra().cancel_path = vec![name],
         ];
-        let new = || sample::bare();
+        let Call { uid, start, client, server, .. } = sample::bare();
+        let new = || Call::new(uid, start, client, server);
+        let renew = |call: &mut Call| call.renew(uid, start, client, server);
         for own in own {
             let mut call = new();
             own(&mut call, Name::clone(&name));
             call.release();
             assert_eq!(Arc::strong_count(&name), 1);
-            call.renew(new());
+            renew(&mut call);
             assert_eq!(format!("{call:?}"), format!("{:?}", new()));
         }
         let mut call = sample::full();
         call.release();
-        call.renew(new());
+        renew(&mut call);
         assert_eq!(format!("{call:?}"), format!("{:?}", new()));
     }
 }

@@ -323,7 +323,7 @@ impl Matcher {
         if class.is_none() && call.findings.of_capture().is_empty() {
             call.findings.insert(Finding::UndecodableAnswer);
         }
-        call.outcome.become_another(decision.outcome);
+        call.outcome.settle(decision.outcome);
         call.end = seen.time;
         call.decided = at.now.packet;
         call.packets.1 = seen.packet.max(call.packets.0);

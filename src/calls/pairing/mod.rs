@@ -301,29 +301,30 @@ impl Matcher {
     /// A record of a call that `client` opens, with nothing known yet but who and when.
     fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Box<Call> {
         let key = &at.flow.key;
-        let uid = pending.uid(at.flow.last.packet);
-        let call = Call {
-            end: at.now.time,
-            decided: at.now.packet,
-            transport: head.transport,
-            network: key.network,
-            rpc: head.rpc,
-            codec: head.codec,
-            id: head.id.number(),
-            packets: (at.origin.packet, at.now.packet),
-            connection: at.flow.first.packet,
-            since_opening: since_opening(at, client),
-            capture_point: key.capture_point,
-            via: pending.via().cloned(),
-            ..Call::new(uid, at.origin.time, key.endpoint(client), key.endpoint(client.other()))
-        };
-        match self.spare.pop() {
+        let (start, uid) = (at.origin.time, pending.uid(at.flow.last.packet));
+        let (caller, callee) = (key.endpoint(client), key.endpoint(client.other()));
+        let mut call = match self.spare.pop() {
             Some(mut spare) => {
-                spare.renew(call);
+                spare.renew(uid, start, caller, callee);
                 spare
             }
-            None => Box::new(call),
+            None => Box::new(Call::new(uid, start, caller, callee)),
+        };
+        call.end = at.now.time;
+        call.decided = at.now.packet;
+        call.transport = head.transport;
+        call.network = key.network;
+        call.rpc = head.rpc;
+        call.codec = head.codec;
+        call.id = head.id.number();
+        call.packets = (at.origin.packet, at.now.packet);
+        call.connection = at.flow.first.packet;
+        call.since_opening = since_opening(at, client);
+        call.capture_point = key.capture_point;
+        if let Some(via) = pending.via() {
+            call.via = Some(Arc::clone(via));
         }
+        call
     }
 
     /// Takes a record back that nobody reads any more.
@@ -393,7 +394,8 @@ impl Matcher {
     }
 
     fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
-        let how = pending.lost[side.index()].or(pending.lost[side.other().index()]).unwrap_or(Finding::Gap);
+        let lost = |side: Side| pending.lost[side.index()];
+        let how = part.head.truncated.then(|| lost(side).or(lost(side.other())).unwrap_or(Finding::Gap));
         if let Some(waiting) = pending.oldest_of(part.head.id) {
             let given = self.bodies.give_part(at, side, part.head.id, waiting);
             count(waiting, side, at, part, how);
@@ -538,9 +540,9 @@ impl Matcher {
     }
 }
 
-/// Counts messages of a stream; `how` is what bytes of `side` were lost by, where any were.
+/// Counts messages of a stream; `how` is what bytes of the part were lost by, where any were.
 #[inline]
-fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Finding) {
+fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Option<Finding>) {
     let call = &mut waiting.call;
     let of_callee = usize::from(side != waiting.client);
     if part.layouts[0].form().is_some()
@@ -564,8 +566,10 @@ fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Fi
         }
     }
     // The messages themselves show their codec, whatever the content type leaves open.
-    call.codec = part.head.codec.or(call.codec);
-    if part.head.truncated {
+    if part.head.codec.is_some() {
+        call.codec = part.head.codec;
+    }
+    if let Some(how) = how {
         call.findings.insert(how);
     }
     waiting.answer_lost |= part.end_lost && side != waiting.client;
