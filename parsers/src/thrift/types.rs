@@ -147,6 +147,23 @@ impl<'a> ReplyBody<'a> {
     }
 }
 
+/// Whether there is a colon. Eight bytes at a time: names are short, so that a call of `memchr` takes longer.
+fn has_colon(name: &[u8]) -> bool {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    // Not 0 if a byte is a colon: it alone is 0 then, from which 1 can't be subtracted.
+    let found = |word: &[u8; 8]| {
+        let others = u64::from_ne_bytes(*word) ^ each(b':');
+        others.wrapping_sub(each(1)) & !others & each(0x80)
+    };
+    match name.last_chunk() {
+        // The last eight may overlap those before.
+        Some(last) => name.as_chunks().0.iter().fold(found(last), |all, word| all | found(word)) != 0,
+        None => name.contains(&b':'),
+    }
+}
+
 impl<'a> Envelope<'a> {
     /// Service and method of its name. Only a multiplexed name has a service.
     #[must_use]
@@ -156,7 +173,9 @@ impl<'a> Envelope<'a> {
             Text::Json(_) => Text::Json(raw),
             _ => Text::Plain(raw),
         };
-        // Names are short: a call of `memchr` takes longer than a look at each byte.
+        if !has_colon(raw) {
+            return (None, Some(self.name));
+        }
         match raw.iter().position(|byte| *byte == b':').and_then(|colon| raw.split_at_checked(colon)) {
             Some((service, method)) => (Some(part(service)), Some(part(method.get(1..).unwrap_or_default()))),
             None => (None, Some(self.name)),
