@@ -383,7 +383,7 @@ impl Observer<'_> {
                 }
             });
         }
-        found.push(FoundMessage {
+        let message = FoundMessage {
             side,
             kind: event.kind(),
             time: origin.stamp.time,
@@ -393,7 +393,15 @@ impl Observer<'_> {
             stream: id.number(),
             compressed: event.head().is_none_or(|head| head.transport.headers_depend_on_earlier()),
             headers,
+        };
+        let end = matches!(event, Event::Part(part) if part.ends).then(|| FoundMessage {
+            kind: Kind::HalfClose,
+            size: 0,
+            headers: Vec::new(),
+            ..message
         });
+        found.push(message);
+        found.extend(end);
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`Open`] | opens a stream |
 //! | [`Begin`] | the callee's first sign on a stream: the end of the latency, no verdict yet |
 //! | [`Part`] | messages of a stream |
-//! | [`HalfClose`] | one side sends nothing more on the stream; no verdict |
+//! | [`HalfClose`] | one side sends nothing more on the stream, where no [`Part`] has said so; no verdict |
 //! | [`Answer`] | the callee's answer, or the end of the stream with its [`Status`] |
 //! | [`Reset`] | one side breaks the stream off |
 //! | [`GoAway`] | one side accepts no new streams |
@@ -21,12 +21,14 @@
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 //! | [`Event::Sealed`] | none: no session emits it, but whoever takes TLS apart, where bytes inside can't be read |
 
+mod part;
 mod protocol;
 mod status;
 mod text;
 
 use std::fmt;
 
+pub use part::Part;
 pub use protocol::{Rpc, Transport};
 pub use status::{
     BizStatus, Codes, Exception, GrpcCode, GrpcStatus, Quoted, Reply, ResultField, Status, ThriftStatus,
@@ -267,39 +269,6 @@ pub struct Begin<'a> {
     pub http: Option<u16>,
     /// It already has a status of the RPC, which the end of the stream repeats or replaces.
     pub has_status: bool,
-}
-
-/// Messages of a stream.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Part<'a> {
-    /// Which stream, and where.
-    pub head: Head,
-    /// Names and values of its header.
-    pub headers: Headers<'a>,
-    /// How many messages end in it.
-    pub messages: u32,
-    /// Bytes of the sender are missing in which it may have ended the stream, or broken it off.
-    pub end_lost: bool,
-    /// Nothing that was captured of the connection shows who called.
-    pub unplaced: bool,
-    /// What the sender's first message of the stream and its first field with a length are made of, where that was looked at.
-    pub layouts: [Layout; 2],
-}
-
-impl Part<'_> {
-    /// That many messages, and nothing else of note.
-    #[must_use]
-    pub fn new(head: Head, messages: u32) -> Self {
-        Self {
-            head,
-            messages,
-            end_lost: false,
-            unplaced: false,
-            layouts: [Layout::default(); 2],
-            headers: None,
-        }
-    }
 }
 
 /// One side sends nothing more on the stream. Not a verdict.

@@ -90,6 +90,8 @@ texts! {
         GrpcStatus = b"grpc-status" b"\x9a\xca\xc8\xb2\x12\x34\xda\x8f",
         GrpcMessage = b"grpc-message" b"\x9a\xca\xc8\xb5\x25\x42\x07\x31\x7f",
         GrpcStatusDetails = b"grpc-status-details-bin" b"\x9a\xca\xc8\xb2\x12\x34\xda\x85\xa4\x2a\x46\x6a\x10\xb4\x66\xab",
+        /// gRPC PROTOCOL-HTTP2, "Requests": every request has it.
+        Te = b"te" b"\x49\x7f",
         /// The library of the client, RFC 9110, section 10.1.5.
         UserAgent = b"user-agent" b"\xb5\x05\xb1\x61\xcc\x5a\x93",
         /// Kitex, pkg/remote/trans/nphttp2: business status beside the gRPC one.

@@ -14,8 +14,8 @@
 //! | error texts that quote a name | `quote.rs` |
 //! | detail view | `dissect.rs` |
 //!
-//! A gRPC stream becomes an [`Open`](crate::Event::Open), a `Part` for each DATA frame, a `HalfClose`, a `Begin`, and an
-//! `Answer` or `Reset`. Other traffic over HTTP/2 produces no events.
+//! A gRPC stream becomes an [`Open`](crate::Event::Open), a `Part` for each DATA frame, a `HalfClose` if the request does not end with
+//! DATA, a `Begin`, and an `Answer` or `Reset`. Other traffic over HTTP/2 produces no events.
 //!
 //! # When the capture began in the middle
 //!

@@ -1,6 +1,7 @@
 //! Whole connections: beginnings, gaps, hostile peers, and what a reader who comes late may say.
 
 mod exclusion;
+mod parts;
 mod renewal;
 mod speculative;
 mod unplaced;
@@ -153,7 +154,7 @@ fn answer(stream: u32) -> Vec<u8> {
     .concat()
 }
 
-const WHOLE: [Kind; 6] = [Kind::Open, Kind::Part, Kind::HalfClose, Kind::Begin, Kind::Part, Kind::Answer];
+const WHOLE: [Kind; 5] = [Kind::Open, Kind::Part, Kind::Begin, Kind::Part, Kind::Answer];
 
 fn kinds(news: &[(Kind, String)]) -> Vec<Kind> {
     news.iter().map(|(kind, _)| *kind).collect()
@@ -167,7 +168,7 @@ fn a_call_from_its_request_to_its_trailers() {
     assert_eq!((&*feed.emitted[0].path, feed.emitted[0].codec), ("a.B/Do", Some("protobuf")));
     let news = feed.news();
     assert_eq!(kinds(&news), WHOLE);
-    assert_eq!(news[5].1, "5 no way");
+    assert_eq!(news[4].1, "5 no way");
     // What still comes of it is no other call.
     feed.data(CLIENT, &frame(frame::RST_STREAM, 0, 1, &[0, 0, 0, 8]));
     feed.data(SERVER, &answer(1));
@@ -249,8 +250,7 @@ fn messages_show_that_they_are_json() {
     feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, 1, &request_fields()));
     feed.data(CLIENT, &frame(frame::DATA, frame::END_STREAM, 1, &message));
     let codecs: Vec<_> = feed.emitted.iter().map(|emitted| (emitted.kind, emitted.codec)).collect();
-    let half_close = (Kind::HalfClose, None);
-    assert_eq!(codecs, [(Kind::Open, Some("protobuf")), (Kind::Part, Some("json")), half_close]);
+    assert_eq!(codecs, [(Kind::Open, Some("protobuf")), (Kind::Part, Some("json"))]);
     feed.emitted.clear();
     feed.data(CLIENT, &request(3));
     assert_eq!(feed.emitted[1].codec, None, "a message of Protobuf says nothing");
@@ -367,8 +367,8 @@ fn padded_and_empty_data() {
     }
     // The prefix of the second message comes in both frames and says that it is empty.
     let parts: Vec<u32> = feed.emitted.iter().map(|emitted| emitted.messages).collect();
-    assert_eq!(parts, [1, 1, 0, 0]);
-    assert_eq!(kinds(&feed.news()), [Kind::Part, Kind::Part, Kind::Part, Kind::HalfClose]);
+    assert_eq!(parts, [1, 1, 0]);
+    assert_eq!(kinds(&feed.news()), [Kind::Part; 3]);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_gap_within_data_keeps_everything_in_step() {
     assert!(feed.emitted[1].truncated);
     let news = feed.news();
     assert_eq!(kinds(&news), WHOLE);
-    assert_eq!(news[5].1, "5 no way");
+    assert_eq!(news[4].1, "5 no way");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | Huffman code | `huffman.rs` |
 //! | static and dynamic table | `table.rs` |
 //! | names that can't be read, found by exclusion | `exclusion.rs` |
+//! | one field | `field.rs` |
 //! | blocks to lists of fields | here |
 //!
 //! A [`Decoder`] is the state of one direction of a connection. It begins empty, or *lost*: then static entries and
@@ -13,6 +14,7 @@
 //! a [`Part::Unknown`]. A name or value that it returns is always the one that a decoder with the full state would return.
 
 mod exclusion;
+mod field;
 mod huffman;
 mod table;
 mod wire;
@@ -28,6 +30,7 @@ use crate::error::{Error, Layer};
 use crate::event::{Pairs, Shown};
 use crate::protocol::Unread;
 use exclusion::Exclusion;
+use field::{Field, Part};
 use table::Table;
 
 pub(super) use exclusion::Place;
@@ -48,70 +51,6 @@ const USUAL_FIELDS: usize = 16;
 /// No field of that name; more than [`FIELDS_LIMIT`].
 const NONE: u16 = u16::MAX;
 
-/// Where the text of a name or value is. Nothing is copied for a field that a table has or that is written out plainly.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    /// A known name.
-    Known(Name),
-    /// A known value.
-    KnownValue(Value),
-    /// The name of the static entry with that index.
-    FixedName(u32),
-    /// The value of the static entry with that index.
-    FixedValue(u32),
-    /// In the header block: start and end.
-    Block(u32, u32),
-    /// In what was decoded for this block: start and end.
-    Decoded(u32, u32),
-    /// In the text of the dynamic table: start and end, counted in all that was ever inserted, modulo 2^32.
-    Table(u32, u32),
-    /// In an entry that can't be read.
-    Unknown(EntryId),
-}
-
-impl Part {
-    fn decoded(start: usize, end: usize) -> Self {
-        Self::Decoded(start as u32, end as u32)
-    }
-
-    /// Octets that are no constants of this program.
-    fn octets(self) -> u32 {
-        match self {
-            Self::Block(start, end) | Self::Decoded(start, end) | Self::Table(start, end) => {
-                end.wrapping_sub(start)
-            }
-            Self::Known(_)
-            | Self::KnownValue(_)
-            | Self::FixedName(_)
-            | Self::FixedValue(_)
-            | Self::Unknown(_) => 0,
-        }
-    }
-}
-
-/// A field of a header block or table.
-#[derive(Clone, Copy, Debug)]
-struct Field {
-    /// What its name is for us.
-    name: Name,
-    /// Its name as sent.
-    key: Part,
-    value: Part,
-    /// [`Part::octets`] of both.
-    octets: u32,
-}
-
-impl Field {
-    fn new(name: Name, key: Part, value: Part) -> Self {
-        Self { name, key, value, octets: key.octets() + value.octets() }
-    }
-
-    /// An entry that can't be read.
-    fn unknown(id: EntryId) -> Self {
-        Self::new(Name::Unknown, Part::Unknown(id), Part::Unknown(id))
-    }
-}
-
 /// The fields of one header block, used again for the next.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
@@ -124,6 +63,8 @@ pub(super) struct Fields {
     octets: u32,
     /// How many fields have a name that can't be read.
     unknown: usize,
+    /// There may be one that an application added: its name is neither known nor in the static table.
+    custom: bool,
     /// Fields were dropped because there were too many.
     shed: bool,
 }
@@ -136,6 +77,7 @@ impl Default for Fields {
             decoded: Vec::new(),
             octets: 0,
             unknown: 0,
+            custom: false,
             shed: false,
         }
     }
@@ -164,6 +106,7 @@ impl Fields {
         self.decoded.shrink_to(LIST_LIMIT as usize);
         self.octets = 0;
         self.unknown = 0;
+        self.custom = false;
         self.shed = false;
     }
 
@@ -179,6 +122,7 @@ impl Fields {
             *first = (*first).min(self.list.len() as u16);
         } else {
             self.unknown += usize::from(field.name == Name::Unknown);
+            self.custom |= !matches!(field.key, Part::FixedName(_));
         }
         self.list.push(*field);
     }
@@ -295,6 +239,11 @@ impl<'a> List<'a> {
     /// Whether fields were dropped because there were too many.
     pub(super) fn is_shed(self) -> bool {
         self.fields.shed
+    }
+
+    /// Whether [`Pairs::each_custom`] may visit any.
+    pub(super) fn may_be_custom(self) -> bool {
+        self.fields.custom
     }
 
     /// Whether a field can be said to be absent: no entry of unknown name, nothing dropped.

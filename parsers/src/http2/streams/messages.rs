@@ -6,7 +6,7 @@ use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
     Answer, Begin, BizStatus, BodyForm, BodyPiece, CallId, Event, GoAway, GrpcCode, GrpcStatus, Head,
-    Headers, Names, Pairs as _, Part, Quoted, Rpc, Side, Status, Text, Transport,
+    Headers, Names, Open, Pairs as _, Part, Quoted, Rpc, Sender, Side, Status, Text, Transport,
 };
 use crate::layout::Layout;
 use crate::protocol::Emit;
@@ -30,6 +30,18 @@ pub(in super::super) struct HeaderBlock<'a> {
     pub(in super::super) list: List<'a>,
     /// Fields may be missing at its end.
     pub(in super::super) cut: bool,
+}
+
+/// The header block that ends an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastBlock<'a> {
+    pub(super) list: List<'a>,
+    /// Fields may be missing at its end.
+    pub(super) cut: bool,
+    /// It is all of the answer.
+    pub(super) only: bool,
+    pub(super) content: Option<Content>,
+    pub(super) http: Option<u16>,
 }
 
 /// Bytes of a DATA frame, without its padding.
@@ -93,18 +105,19 @@ pub(super) fn answer_of<'a>(
     Answer { head, names: Names::default(), quoted, status, body: false, oneway: false, headers }
 }
 
-/// Emits a DATA frame in which that many messages of that codec, if it is known, ended.
+/// Emits a DATA frame in which that many messages of that codec, if it is known, ended; whether bytes of it are missing, and whether it is
+/// the last of its side.
 pub(super) fn emit_part(
     rpc: Rpc,
     id: u32,
     span: Span,
     (messages, codec): (u32, Option<&'static str>),
     layouts: [Layout; 2],
-    truncated: bool,
+    (truncated, ends): (bool, bool),
     emit: &mut Emit<'_>,
 ) {
     let head = Head { codec, ..head_of(rpc, id, span, truncated) };
-    emit(span.side, &Event::Part(Part { layouts, ..Part::new(head, messages) }));
+    emit(span.side, &Event::Part(Part { ends, layouts, ..Part::new(head, messages) }));
 }
 
 /// The content type of a header block.
@@ -167,9 +180,9 @@ pub(super) fn status_of(list: List<'_>, cut: bool, only: bool) -> GrpcStatus<'_>
 /// A status of which nothing was sent.
 pub(super) const NO_STATUS: GrpcStatus<'static> = GrpcStatus::of(GrpcCode::Absent);
 
-/// The names that trailers quote.
-pub(super) fn quoted_by(list: List<'_>) -> Option<Quoted<'_>> {
-    let code = list.get(Name::GrpcStatus).and_then(grpc::parse_status)?;
+/// The names that trailers with that status quote.
+pub(super) fn quoted_by<'a>(list: List<'a>, code: GrpcCode<'_>) -> Option<Quoted<'a>> {
+    let GrpcCode::Code(code) = code else { return None };
     // Nothing that has to be encoded stands in a name.
     parse_quote(code, list.get(Name::GrpcMessage)?)
 }
@@ -199,6 +212,45 @@ pub(super) fn emit_goaway(
 }
 
 impl super::Streams {
+    /// Emits a request of gRPC.
+    pub(super) fn emit_request(
+        &mut self,
+        id: u32,
+        span: Span,
+        list: List<'_>,
+        codec: Option<&'static str>,
+        cut: bool,
+        emit: &mut Emit<'_>,
+    ) {
+        let (service, method, unknown_name) = self.unknown_paths.names(list);
+        let text = |name| list.get(name).map(Text::Plain);
+        let names = Names {
+            service: service.map(Text::Plain),
+            method: method.map(Text::Plain),
+            caller: text(Name::SourceService),
+            callee: text(Name::DestinationService),
+            sender: list.get(Name::UserAgent).map(Sender::Named),
+        };
+        let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
+        let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
+        let custom = list.may_be_custom();
+        let open = Open { head, unary: false, names, timeout, unknown_name, custom, headers: Some(&list) };
+        emit(span.side, &Event::Open(open));
+        self.traffic = super::Traffic::Grpc;
+        if !self.goaways.is_empty() {
+            self.emit_goaways(emit);
+        }
+    }
+
+    /// Emits what was pending because no call had been seen.
+    #[cold]
+    pub(super) fn emit_goaways(&mut self, emit: &mut Emit<'_>) {
+        for goaway in std::mem::take(&mut self.goaways) {
+            let PendingGoaway { span, last, code, text } = goaway;
+            emit_goaway(self.client, self.reachable(span), last, code, &text, emit);
+        }
+    }
+
     /// Notes how the messages of a side are compressed whose bodies are wanted.
     #[cold]
     pub(super) fn note_encoding(&mut self, id: u32, side: Side, list: List<'_>) {

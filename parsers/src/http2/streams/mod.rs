@@ -37,15 +37,15 @@ use super::grpc::{self, Content, Scanner};
 use super::hpack::List;
 use super::known::Name;
 use crate::event::{
-    BodyForm, BodyPiece, CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Open, Pairs, Part,
-    Reset, Rpc, Sender, Side, Status, Text,
+    BodyForm, BodyPiece, CallId, Event, GrpcCode, GrpcStatus, HalfClose, Head, Names, Pairs, Part, Reset,
+    Rpc, Side, Status,
 };
 use crate::protocol::Emit;
 use crate::session::At;
 use loss_proof::{Proof, Untracked};
 use messages::{
-    NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_goaway, emit_part, head_of,
-    http_status, quoted_by, status_of,
+    LastBlock, NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_goaway, emit_part,
+    head_of, http_status, quoted_by, status_of,
 };
 use numbers::Numbers;
 use open::OpenStreams;
@@ -257,6 +257,7 @@ impl Streams {
     }
 
     fn insert(&mut self, id: u32, mut stream: Stream) {
+        stream.number = id;
         stream.looked_at = self.looked_at < LOOKED_AT_FIRST || (id / 2).is_multiple_of(LOOKED_AT_LATER);
         self.looked_at += u32::from(stream.looked_at);
         if let Some(limit) = self.bodies {
@@ -266,7 +267,7 @@ impl Streams {
             self.candidates.insert(id);
             self.kept += pending.memory();
         }
-        if let Some(before) = self.open.insert(id, stream) {
+        if let Some(before) = self.open.insert(stream) {
             self.let_go(id, &before.state);
         }
         if self.open.len() > STREAMS_LIMIT {
@@ -377,46 +378,6 @@ impl Streams {
         }
     }
 
-    fn emit_request(
-        &mut self,
-        id: u32,
-        span: Span,
-        list: List<'_>,
-        codec: Option<&'static str>,
-        cut: bool,
-        emit: &mut Emit<'_>,
-    ) {
-        let unknown_name =
-            if list.get(Name::Path).is_some() { None } else { self.unknown_paths.number(list) };
-        let (service, method) = self.unknown_paths.names(list);
-        let text = |name| list.get(name).map(Text::Plain);
-        let names = Names {
-            service: service.map(Text::Plain),
-            method: method.map(Text::Plain),
-            caller: text(Name::SourceService),
-            callee: text(Name::DestinationService),
-            sender: list.get(Name::UserAgent).map(Sender::Named),
-        };
-        let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
-        let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
-        let open =
-            Open { head, unary: false, names, timeout, unknown_name, custom: true, headers: Some(&list) };
-        emit(span.side, &Event::Open(open));
-        self.traffic = Traffic::Grpc;
-        if !self.goaways.is_empty() {
-            self.emit_goaways(emit);
-        }
-    }
-
-    /// Emits what was pending because no call had been seen.
-    #[cold]
-    fn emit_goaways(&mut self, emit: &mut Emit<'_>) {
-        for goaway in std::mem::take(&mut self.goaways) {
-            let PendingGoaway { span, last, code, text } = goaway;
-            emit_goaway(self.client, self.reachable(span), last, code, &text, emit);
-        }
-    }
-
     /// The client ends its side of the stream.
     fn half_close(&mut self, id: u32, span: Span, emit: &mut Emit<'_>) {
         let Some(stream) = self.open.get_mut(id) else { return };
@@ -466,7 +427,7 @@ impl Streams {
             }
             if let Some((span, messages)) = *side.of(&pending.parts) {
                 let layouts = *side.of(&layouts);
-                emit_part(rpc, id, self.reachable(span), (messages, None), layouts, truncated, emit);
+                emit_part(rpc, id, self.reachable(span), (messages, None), layouts, (truncated, false), emit);
             }
         };
         emit_parts(client, emit);
@@ -519,7 +480,7 @@ impl Streams {
         let Some(stream) = self.open.get_mut(id) else { return };
         if end_stream {
             let only = stream.response == Response::Awaited;
-            return self.end(id, span, Some((list, cut, only)), emit);
+            return self.end(id, span, Some(LastBlock { list, cut, only, content, http }), emit);
         }
         if stream.response == Response::Begun {
             return;
@@ -576,20 +537,23 @@ impl Streams {
         true
     }
 
-    /// The callee ended the stream: with a header block (its list, whether it is cut, whether it is the answer's only
-    /// one), or with DATA.
-    fn end(&mut self, id: u32, span: Span, block: Option<(List<'_>, bool, bool)>, emit: &mut Emit<'_>) {
+    /// The callee ended the stream, with a header block or with DATA.
+    fn end(&mut self, id: u32, span: Span, block: Option<LastBlock<'_>>, emit: &mut Emit<'_>) {
+        let is_grpc = self.traffic == Traffic::Grpc;
         let Some(stream) = self.open.get_mut(id) else { return };
-        match stream.state {
+        let stream = match stream.state {
             State::Done => return,
-            State::Call | State::ProvenOrphan => {}
+            State::Call | State::ProvenOrphan => stream,
             // On a connection that carries calls, a stream that could be one is one.
-            State::Candidate(_) if self.traffic == Traffic::Grpc => self.resolve(id, None, emit),
+            State::Candidate(_) if is_grpc => {
+                self.resolve(id, None, emit);
+                let Some(stream) = self.open.get_mut(id) else { return };
+                stream
+            }
             // Answers of gRPC end with trailers.
-            State::Orphan if self.traffic == Traffic::Grpc && block.is_some() => {}
+            State::Orphan if is_grpc && block.is_some() => stream,
             State::Candidate(_) | State::Orphan => return self.finish(id),
-        }
-        let Some(stream) = self.open.get_mut(id) else { return };
+        };
         stream.emit_bodies(id, span, true, emit);
         // Where the head of the answer is missing, what it said may be missing too.
         let no_status = if stream.typed && stream.response == Response::Begun {
@@ -597,17 +561,17 @@ impl Streams {
         } else {
             GrpcStatus { code: GrpcCode::Unknown, cut: true, ..NO_STATUS }
         };
-        let status = block.map_or(no_status, |(list, cut, only)| status_of(list, cut, only));
+        let status = block.map_or(no_status, |block| status_of(block.list, block.cut, block.only));
         let status = GrpcStatus { http: stream.http, ..status };
         // Nothing can have come before this block only if it is all of the answer.
-        let alone = block.filter(|(list, cut, only)| *only && !cut && http_status(*list).is_some());
-        let quoted = alone.and_then(|(list, ..)| quoted_by(list));
-        let cut = block.is_some_and(|(_, cut, _)| cut);
-        let codec = block.and_then(|(list, ..)| codec_of(content_of(list))).or(stream.codec);
+        let alone = block.filter(|block| block.only && !block.cut && block.http.is_some());
+        let quoted = alone.and_then(|block| quoted_by(block.list, status.code));
+        let cut = block.is_some_and(|block| block.cut);
+        let codec = block.and_then(|block| codec_of(block.content)).or(stream.codec);
         // The bytes of DATA that ends a stream were emitted as a part of it.
         let span = if block.is_some() { span } else { Span { bytes: 0, ..span } };
         let head = Head { codec, ..head_of(Rpc::Grpc, id, span, stream.is_truncated() || cut) };
-        let headers = block.as_ref().map(|(list, ..)| list as &dyn Pairs);
+        let headers = block.as_ref().map(|block| &block.list as &dyn Pairs);
         emit(span.side, &Event::Answer(answer_of(head, quoted, status, headers)));
         self.finish(id);
     }
@@ -654,7 +618,12 @@ impl Streams {
                 stream.emit_bodies(id, span, false, emit);
                 let codec = side.of(&stream.json).codec();
                 let layouts = *side.of(&stream.layouts);
-                emit_part(Rpc::Grpc, id, span, (messages, codec), layouts, truncated, emit);
+                let ends = end_stream && of_client;
+                stream.is_asked |= ends;
+                emit_part(Rpc::Grpc, id, span, (messages, codec), layouts, (truncated, ends), emit);
+                if ends {
+                    return messages;
+                }
             }
             State::Candidate(_) | State::Orphan | State::ProvenOrphan => {
                 if let State::Candidate(pending) = &mut stream.state {

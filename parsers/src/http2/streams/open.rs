@@ -11,28 +11,28 @@ const FEW: usize = 8;
 /// Streams by number, in no order.
 #[derive(Debug, Default)]
 pub(super) struct OpenStreams {
-    few: Vec<(u32, Stream)>,
+    few: Vec<Stream>,
     /// Those for which there was no room in the list. Boxed, because few connections have any.
     more: Option<Box<HashMap<u32, Stream>>>,
 }
 
 impl OpenStreams {
     fn place(&self, id: u32) -> Option<usize> {
-        self.few.iter().position(|(number, _)| *number == id)
+        self.few.iter().position(|stream| stream.number == id)
     }
 
     #[inline]
     pub(super) fn get(&self, id: u32) -> Option<&Stream> {
-        match self.few.iter().find(|(number, _)| *number == id) {
-            Some((_, stream)) => Some(stream),
+        match self.few.iter().find(|stream| stream.number == id) {
+            Some(stream) => Some(stream),
             None => self.more.as_ref()?.get(&id),
         }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
-        match self.few.iter_mut().find(|(number, _)| *number == id) {
-            Some((_, stream)) => Some(stream),
+        match self.few.iter_mut().find(|stream| stream.number == id) {
+            Some(stream) => Some(stream),
             None => self.more.as_mut()?.get_mut(&id),
         }
     }
@@ -42,14 +42,14 @@ impl OpenStreams {
     }
 
     /// Adds a stream; returns the one that had its number.
-    pub(super) fn insert(&mut self, id: u32, stream: Stream) -> Option<Stream> {
-        if let Some(before) = self.get_mut(id) {
+    pub(super) fn insert(&mut self, stream: Stream) -> Option<Stream> {
+        if let Some(before) = self.get_mut(stream.number) {
             return Some(std::mem::replace(before, stream));
         }
         if self.few.len() < FEW {
-            self.few.push((id, stream));
+            self.few.push(stream);
         } else {
-            self.more.get_or_insert_default().insert(id, stream);
+            self.more.get_or_insert_default().insert(stream.number, stream);
         }
         None
     }
@@ -68,7 +68,7 @@ impl OpenStreams {
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Stream> {
         match self.place(id) {
-            Some(at) => Some(self.few.swap_remove(at).1),
+            Some(at) => Some(self.few.swap_remove(at)),
             None => self.more.as_mut()?.remove(&id),
         }
     }
@@ -79,7 +79,7 @@ impl OpenStreams {
 
     /// All numbers, ascending.
     pub(super) fn ids(&self) -> Vec<u32> {
-        let few = self.few.iter().map(|(id, _)| *id);
+        let few = self.few.iter().map(|stream| stream.number);
         let more = self.more.iter().flat_map(|more| more.keys().copied());
         let mut ids: Vec<u32> = few.chain(more).collect();
         ids.sort_unstable();
@@ -87,21 +87,18 @@ impl OpenStreams {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Stream> {
-        self.few.iter().map(|(_, stream)| stream).chain(self.more.iter().flat_map(|more| more.values()))
+        self.few.iter().chain(self.more.iter().flat_map(|more| more.values()))
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
-        self.few
-            .iter_mut()
-            .map(|(_, stream)| stream)
-            .chain(self.more.iter_mut().flat_map(|more| more.values_mut()))
+        self.few.iter_mut().chain(self.more.iter_mut().flat_map(|more| more.values_mut()))
     }
 
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
         let room = self.few.capacity() + self.more.as_ref().map_or(0, |more| more.capacity());
         let own = self.values().map(Stream::memory).sum::<usize>();
-        room * size_of::<(u32, Stream)>() + own
+        room * size_of::<Stream>() + own
     }
 
     /// Frees room for streams that are over.
@@ -123,8 +120,8 @@ mod tests {
     use super::super::stream::{Loss, State};
     use super::*;
 
-    fn stream(mark: u16) -> Stream {
-        Stream { http: Some(mark), ..Stream::new(State::Call, Loss::Nothing) }
+    fn stream(number: u32, mark: u16) -> Stream {
+        Stream { number, http: Some(mark), ..Stream::new(State::Call, Loss::Nothing) }
     }
 
     fn mark(stream: Option<&Stream>) -> Option<u16> {
@@ -144,7 +141,7 @@ mod tests {
                     open.forget(id);
                     model.remove(&id);
                 } else {
-                    prop_assert_eq!(mark(open.insert(id, stream(new)).as_ref()), model.insert(id, new));
+                    prop_assert_eq!(mark(open.insert(stream(id, new)).as_ref()), model.insert(id, new));
                 }
                 prop_assert_eq!(open.ids(), model.keys().copied().collect::<Vec<_>>());
                 prop_assert_eq!((open.len(), open.values().count()), (model.len(), model.len()));

@@ -108,6 +108,8 @@ impl Pending {
 
 #[derive(Debug)]
 pub(super) struct Stream {
+    /// Its number, once it is followed.
+    pub(super) number: u32,
     pub(super) state: State,
     pub(super) response: Response,
     pub(super) loss: Loss,
@@ -139,6 +141,7 @@ impl Stream {
     pub(super) fn new(state: State, loss: Loss) -> Self {
         let response = Response::Awaited;
         Self {
+            number: 0,
             state,
             response,
             loss,

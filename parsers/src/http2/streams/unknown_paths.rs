@@ -77,14 +77,14 @@ impl UnknownPaths {
         Some(number)
     }
 
-    /// Service and method of a request, as far as they are known.
-    pub(super) fn names<'a>(&mut self, list: List<'a>) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+    /// Service and method of a request, as far as they are known, and the number of its path if that can't be read.
+    pub(super) fn names<'a>(&mut self, list: List<'a>) -> (Option<&'a [u8]>, Option<&'a [u8]>, Option<u64>) {
         match list.get(Name::Path).map(grpc::parse_path) {
             Some((service, method)) => {
                 self.learn(list, method);
-                (service, Some(method))
+                (service, Some(method), None)
             }
-            None => (None, self.method(list)),
+            None => (None, self.method(list), self.number(list)),
         }
     }
 }

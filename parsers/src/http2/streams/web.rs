@@ -122,7 +122,7 @@ impl Streams {
             names,
             timeout: claim.timeout,
             unknown_name: None,
-            custom: true,
+            custom: list.may_be_custom(),
             headers: Some(&list),
         };
         emit(span.side, &Event::Open(open));
@@ -235,7 +235,12 @@ impl Streams {
             State::Done => return messages,
             State::Call => {
                 stream.emit_bodies(id, span, end_stream, emit);
-                emit_part(rpc, id, span, (messages, None), [Layout::default(); 2], truncated, emit);
+                let ends = end_stream && of_client;
+                stream.is_asked |= ends;
+                emit_part(rpc, id, span, (messages, None), [Layout::default(); 2], (truncated, ends), emit);
+                if ends {
+                    return messages;
+                }
             }
             State::Candidate(pending) => pending.add(span, messages),
             State::Orphan | State::ProvenOrphan => {}
