@@ -138,7 +138,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::calls::record::Name;
+    use crate::calls::record::{Name, Told};
     use crate::calls::sample;
 
     #[test]
@@ -167,9 +167,49 @@ mod tests {
             renew(&mut call);
             assert_eq!(format!("{call:?}"), format!("{:?}", new()));
         }
-        let mut call = sample::full();
+        let mut call = everything();
         call.release();
         renew(&mut call);
         assert_eq!(format!("{call:?}"), format!("{:?}", new()));
+    }
+
+    /// A call of which nothing is as in a new one.
+    fn everything() -> Call {
+        let mut call = sample::full();
+        (call.network, call.kind, call.capture_point) = (Network::Udp, CallKind::Stream, CapturePoint(1));
+        (call.message_bytes, call.layouts) = ([1; 2], [[Layout::from_number(1); 2]; 2]);
+        (call.is_local, call.since_opening) = ([true; 2], 1);
+        (call.clues, call.marks) = (Some(Box::default()), Some(Box::default()));
+        call.told = Some(Box::new(Told {
+            key: None,
+            connection: call.connection_key(),
+            reported_as: None,
+            carrier: None,
+            findings: Vec::new(),
+            is_log_shared: false,
+        }));
+        call
+    }
+
+    #[test]
+    fn the_call_with_everything_lacks_no_field() {
+        let fields = |call: &Call| {
+            let mut fields: Vec<String> = Vec::new();
+            for line in format!("{call:#?}").lines() {
+                let begins = |rest: &str| rest.starts_with(char::is_alphabetic);
+                match fields.last_mut() {
+                    Some(last) if !line.strip_prefix("    ").is_some_and(begins) => last.push_str(line),
+                    _ => fields.push(line.to_owned()),
+                }
+            }
+            fields
+        };
+        let nowhere = Endpoint { ip: std::net::Ipv4Addr::UNSPECIFIED.into(), port: 0 };
+        let new = fields(&Call::new(Uid::default(), Timestamp(0), nowhere, nowhere));
+        let everything = fields(&everything());
+        assert_eq!(everything.len(), new.len());
+        // The first one is the name of the struct.
+        let same: Vec<_> = everything.iter().zip(new).skip(1).filter(|(all, new)| *all == new).collect();
+        assert!(same.is_empty(), "{same:#?}");
     }
 }

@@ -227,8 +227,8 @@ impl Matcher {
         }
         let type_unread = request.head.truncated && request.head.codec.is_none();
         let wait = |call| Pending { type_unread, ..Pending::new(request.head.id, call, side) };
-        if Self::is_behind_its_answer(at, side, request.head.id) {
-            self.broken(at, pending, wait(call), Ending::Silence);
+        if is_behind_its_answer(at, side, request.head.id) {
+            self.answered_before(at, pending, wait(call));
         } else if request.oneway {
             pending.end_id(request.head.id);
             let decision = outcome::decide(Ending::Oneway(None), &mut self.texts);
@@ -251,26 +251,35 @@ impl Matcher {
             self.log_id(&mut call, open.headers);
         }
         let wait = |call| Pending { stream: true, ..Pending::new(open.head.id, call, side) };
-        if Self::is_behind_its_answer(at, side, open.head.id) {
-            return self.broken(at, pending, wait(call), Ending::Silence);
+        if at.flow.overtaken == Some(side) {
+            return self.open_behind_answer(at, pending, wait(call));
         }
-        if at.flow.overtaken == Some(side)
-            && let Some(Pending { call: begun, .. }) = pending.take(open.head.id)
-        {
-            // The beginning of its answer was read before it.
+        pending.add_made(call, wait);
+    }
+
+    /// Lets a stream wait whose answer may have begun before it.
+    #[cold]
+    #[inline(never)]
+    fn open_behind_answer(&mut self, at: At<'_>, pending: &mut PendingCalls, mut opened: Pending) {
+        if is_behind_its_answer(at, opened.client, opened.id) {
+            return self.answered_before(at, pending, opened);
+        }
+        if let Some(Pending { call: begun, .. }) = pending.take(opened.id) {
+            let call = &mut opened.call;
             call.positions[1] = begun.positions[1];
             call.response_messages = begun.response_messages;
             call.response_bytes = begun.response_bytes;
             call.message_bytes = begun.message_bytes;
             self.reuse(begun);
         }
-        pending.add_made(call, wait);
+        pending.add(opened);
     }
 
-    /// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call: of calls in a row
-    /// nothing else is acknowledged with a request.
-    fn is_behind_its_answer(at: At<'_>, side: Side, id: CallId) -> bool {
-        at.flow.overtaken == Some(side) && id == CallId::Order
+    /// Decides a call whose answer was read before it.
+    #[cold]
+    #[inline(never)]
+    fn answered_before(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending) {
+        self.broken(at, pending, waiting, Ending::Silence);
     }
 
     /// The record of a call whose opening was captured.
@@ -283,12 +292,8 @@ impl Matcher {
         pending.note_bodies(self.bodies.give(side, head.id, false, &mut call));
         call.request_bytes = head.bytes;
         call.positions[0] = at.position;
-        let is_early =
-            pending.rare_if_any().is_some_and(|rare| rare.early.take_if(|early| *early == head.id).is_some());
-        if is_early || at.flow.overtaken == Some(side) {
-            // Its answer may have been captured before it.
-            call.findings.insert(Finding::Gap);
-            pending.lose_answers(side.other());
+        if pending.rare_if_any().is_some_and(|rare| rare.early.is_some()) || at.flow.overtaken.is_some() {
+            pending.doubt_early(at.flow, side, head.id, &mut call);
         }
         if head.truncated
             && let Some(how) = pending.lost[side.index()]
@@ -435,6 +440,8 @@ impl Matcher {
         else {
             return;
         };
+        // Behind requests that acknowledge it, it answers one that came before all that were captured.
+        let certain = certain && at.flow.overtaken != Some(side);
         pending.note_bodies(self.bodies.give(side, head.id, true, &mut waiting.call));
         self.bodies.note_status(&answer.status, &mut waiting.call);
         let call = &mut waiting.call;
@@ -510,15 +517,12 @@ impl Matcher {
     ) -> Option<Partner> {
         let id = answer.head.id;
         let client = side.other();
-        let partner = if let CallId::Loose(_) = id {
-            self.loose_partner(at, pending, client, answer)
-        } else {
-            pending.take_of(id, client).map(Partner::certain)
-        };
-        if let Some(partner) = partner {
-            // Behind requests that acknowledge it, it answers one that came before all that were captured.
-            let certain = partner.certain && at.flow.overtaken != Some(side);
-            return Some(Partner { certain, ..partner });
+        if let CallId::Loose(_) = id {
+            if let Some(partner) = self.loose_partner(at, pending, client, answer) {
+                return Some(partner);
+            }
+        } else if let Some(waiting) = pending.take_of(id, client) {
+            return Some(Partner::certain(waiting));
         }
         let holed = pending.holed(at.flow, client);
         // Peers that leave the number at 0 use it for every call, of which the request may be what is missing.
@@ -538,6 +542,12 @@ impl Matcher {
         }
         Some(Partner::certain(Pending { stream, ..Pending::new(id, call, client) }))
     }
+}
+
+/// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call: of calls in a row
+/// nothing else is acknowledged with a request.
+fn is_behind_its_answer(at: At<'_>, side: Side, id: CallId) -> bool {
+    at.flow.overtaken == Some(side) && id == CallId::Order
 }
 
 /// Counts messages of a stream; `how` is what bytes of the part were lost by, where any were.

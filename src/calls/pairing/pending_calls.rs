@@ -348,6 +348,17 @@ impl PendingCalls {
         self.doubts().unread[side.other().index()].extend(before);
     }
 
+    /// Marks a call that `side` opens if its answer may have been captured before it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn doubt_early(&mut self, flow: &Flow, side: Side, id: CallId, call: &mut Call) {
+        let early = self.rare.as_mut().and_then(|rare| rare.early.take_if(|early| *early == id));
+        if early.is_some() || flow.overtaken == Some(side) {
+            call.findings.insert(Finding::Gap);
+            self.lose_answers(side.other());
+        }
+    }
+
     /// Remembers that messages of `side` may stand in bytes that could not be read: requests, or the answers to the calls that
     /// wait for it.
     pub fn lose_messages(&mut self, side: Side) {
