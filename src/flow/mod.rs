@@ -121,8 +121,8 @@ pub struct Flow {
     pub opener: Option<Side>,
     /// Whether the stream of each side was captured from its first byte on.
     pub from_start: [bool; 2],
-    /// The side whose bytes are delivered now behind the first bytes of the other side, which acknowledge them: where a capture begins,
-    /// nothing shows that these come too early.
+    /// The side whose first bytes of the capture are delivered now, behind bytes of the other side that it had not received: these may
+    /// have been sent later, as nothing shows a disorder where the capture begins.
     pub overtaken: Option<Side>,
     /// Segments of each side so far.
     pub segments: [u64; 2],

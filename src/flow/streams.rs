@@ -298,13 +298,15 @@ impl Streams {
         let total = segment.wire_len();
         let reached = self.has_reached(side.other(), needs, to.flow);
         let unknown = self.half(side).is_none();
-        let first = self.half(side).is_none_or(|half| !half.begun && !half.holds());
+        let first = self.half(side).is_none_or(|half| !half.begun);
         if total > 0
             && first
             && let (Some(needs), Some(other)) = (needs, self.half_mut(side.other()))
         {
             other.asked = other.asked.min(needs);
         }
+        // It does not acknowledge all that the other side has said by now.
+        let passed = needs.zip(self.half(side.other())).is_some_and(|(needs, other)| needs < other.next);
         let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(seq)));
         half.out_of_window = None;
         if total == 0 && !fin {
@@ -327,7 +329,7 @@ impl Streams {
                 half.next = end;
                 return;
             }
-            if half.asked != Position::NEVER && end <= half.asked {
+            if passed {
                 to.flow.overtaken = Some(side);
             }
             // The stream begins with the earliest bytes that turn up before anything is delivered; what was acknowledged

@@ -852,6 +852,19 @@ fn bytes_acknowledged_after_the_other_side_spoke_may_be_the_answer() {
 }
 
 #[test]
+fn an_answer_that_is_missing_is_a_gap_where_the_fin_of_its_asker_came_before_all() {
+    let events = replay(&[
+        sent(B, "A", 90, 10, b""),
+        sent(A, "FA", 12, 100, b""),
+        sent(A, "A", 10, 90, b"x?"),
+        sent(B, "FA", 100, 13, b""),
+    ]);
+    let asked = Data(A, b"x?".to_vec());
+    assert!(events.contains(&asked), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Gap(B, 10, _))), "{events:?}");
+}
+
+#[test]
 fn a_keep_alive_begins_no_stream() {
     let mut capture = Capture::new();
     capture.feed(&[

@@ -440,7 +440,7 @@ impl Matcher {
         else {
             return;
         };
-        // Behind requests that acknowledge it, it answers one that came before all that were captured.
+        // Sent before requests that were captured ahead of it, it may answer one that was not captured.
         let certain = certain && at.flow.overtaken != Some(side);
         pending.note_bodies(self.bodies.give(side, head.id, true, &mut waiting.call));
         self.bodies.note_status(&answer.status, &mut waiting.call);
