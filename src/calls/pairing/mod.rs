@@ -544,8 +544,8 @@ impl Matcher {
     }
 }
 
-/// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call: of calls in a row
-/// nothing else is acknowledged with a request.
+/// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call. Where calls follow each
+/// other, bytes of the callee that a request does not acknowledge are its answer.
 fn is_behind_its_answer(at: At<'_>, side: Side, id: CallId) -> bool {
     at.flow.overtaken == Some(side) && id == CallId::Order
 }
