@@ -190,7 +190,7 @@ impl Matcher {
         }
         if waiting.status_unread {
             ending = pending.unread_status(&mut waiting);
-        } else if Self::is_open(at, pending, &waiting, ending, unheard) {
+        } else if Self::is_unproven(at, pending, &waiting, ending, unheard) {
             ending = Ending::Answered { status: &Status::Missing, body: false };
         } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
             waiting.call.kind = CallKind::Oneway;
@@ -203,7 +203,7 @@ impl Matcher {
 
     /// Whether what decided a call may not have been captured, so that `ending` says nothing of it. `unheard`: how bytes of the callee
     /// were lost.
-    fn is_open(
+    fn is_unproven(
         at: At<'_>,
         pending: &PendingCalls,
         waiting: &Pending,

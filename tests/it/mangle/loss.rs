@@ -54,7 +54,7 @@ fn is_true(record: &Value, truth: &Value) -> bool {
         Some(_) if admits && (alone || truth["kind"] != "unary" && !exact) => true,
         // The reset that came before the answer was lost.
         Some(_) if admits && truth["class"] == "transport" => true,
-        // The RST was lost that says so.
+        // The RST that says so was lost.
         Some("ok" | "business") if is_late(record) && is_late(truth) => true,
         Some("ok") => truth["class"] == "ok",
         Some(class) => {
