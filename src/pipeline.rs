@@ -216,6 +216,7 @@ impl Analyzer {
             table: Table::new(options.limits),
             owner: Stages {
                 matcher: Matcher::new(options.metadata)
+                    .for_part(shard.part())
                     .marking(options.marks)
                     .with_log_ids(options.log_ids)
                     .with_bodies(bodies.is_some()),

@@ -49,6 +49,13 @@ impl Shard {
         self.index == 0
     }
 
+    /// How large a part (of 1) of all connections it is.
+    #[must_use]
+    pub fn part(self) -> f64 {
+        let values = (u64::from(self.last) + 1).saturating_sub(u64::from(self.first));
+        values as f64 / (1_u64 << 32) as f64
+    }
+
     /// Whether there is no other share.
     #[inline]
     pub(super) fn is_all(self) -> bool {
@@ -115,6 +122,7 @@ mod tests {
                 let part = if index == 0 { first } else { (1.0 - first) / (count - 1) as f64 };
                 let expected = (8000.0 * part) as u32;
                 assert!(counted.abs_diff(expected) < 150, "{counts:?} for {count}, {first}");
+                assert!((shards[index].part() - part).abs() < 1e-6, "{:?}", shards[index]);
             }
         }
     }

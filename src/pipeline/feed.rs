@@ -9,8 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::source::{Batch, Source, SourceError};
 
-/// Batches that the fastest thread may be ahead of the slowest.
+/// Batches that the fastest thread may be ahead of the slowest: of a source that waits for packets, and of one that does not.
+/// Packets that arrive must be taken; those of a file can wait, and what comes of them takes memory.
 const WINDOW: usize = 24;
+const READY_WINDOW: usize = 10;
 /// Batches that a thread reads in advance from a source that does not wait for packets: when it comes to them, and when the
 /// others do, they are there.
 const AHEAD: u64 = 4;
@@ -46,6 +48,11 @@ impl State {
     /// Number of the batch that is read next.
     fn unread(&self) -> u64 {
         self.first + self.window.len() as u64
+    }
+
+    /// Whether the fastest thread may get no further ahead.
+    fn is_full(&self) -> bool {
+        self.window.len() >= if self.ready { READY_WINDOW } else { WINDOW }
     }
 
     /// Takes the next batch of a thread, if it has been read.
@@ -166,13 +173,13 @@ impl FeedReader<'_, '_> {
             let ahead = state.unread().checked_sub(state.next.get(self.index).copied()?)?;
             // A live source may wait for packets: then the batch at hand comes first.
             let wanted = if state.ready { AHEAD } else { 1 };
-            let may_read = !state.reading && !state.ended && state.window.len() < WINDOW;
+            let may_read = !state.reading && !state.ended && !state.is_full();
             if ahead < wanted && may_read {
                 state = self.feed.read(state);
             } else if ahead > 0 {
-                let was_full = state.window.len() == WINDOW;
+                let was_full = state.is_full();
                 let batch = state.take(self.index);
-                if was_full && state.window.len() < WINDOW {
+                if was_full && !state.is_full() {
                     self.feed.notify(&state);
                 }
                 return batch;
@@ -208,11 +215,13 @@ mod tests {
     use super::*;
     use crate::time::Timestamp;
 
-    /// Gives `left` batches, each with its number as its time, and fails behind them if it should.
+    /// Gives `left` batches, each with its number as what was dropped, and fails behind them if it should.
     struct Numbered {
         left: u64,
         given: u64,
         fails: bool,
+        /// It waits for packets.
+        live: bool,
     }
 
     impl Source for Numbered {
@@ -221,14 +230,15 @@ mod tests {
             if self.given == self.left {
                 return if self.fails { Err(SourceError("broken".into())) } else { Ok(false) };
             }
-            batch.now = Some(Timestamp(self.given as i64));
+            batch.dropped = self.given;
+            batch.now = self.live.then_some(Timestamp(0));
             self.given += 1;
             Ok(true)
         }
     }
 
     /// What each of `threads` readers gets if reader 0 takes only `first` batches.
-    fn read(source: &mut Numbered, threads: usize, first: usize) -> (Vec<Vec<i64>>, Result<(), SourceError>) {
+    fn read(source: &mut Numbered, threads: usize, first: usize) -> (Vec<Vec<u64>>, Result<(), SourceError>) {
         let stop = AtomicBool::new(false);
         let feed = Feed::new(source, &stop, threads);
         let got = std::thread::scope(|scope| {
@@ -238,7 +248,7 @@ mod tests {
                     let limit = if index == 0 { first } else { usize::MAX };
                     scope.spawn(move || {
                         let batches = std::iter::from_fn(|| reader.next()).take(limit);
-                        batches.map(|batch| batch.now.unwrap().0).collect::<Vec<_>>()
+                        batches.map(|batch| batch.dropped).collect::<Vec<_>>()
                     })
                 })
                 .collect();
@@ -249,9 +259,9 @@ mod tests {
 
     #[test]
     fn every_thread_gets_every_batch_in_order() {
-        let all: Vec<i64> = (0..500).collect();
-        for threads in [1, 2, 5] {
-            let mut source = Numbered { left: 500, given: 0, fails: false };
+        let all: Vec<u64> = (0..500).collect();
+        for (threads, live) in [1, 2, 5].into_iter().flat_map(|threads| [(threads, false), (threads, true)]) {
+            let mut source = Numbered { left: 500, given: 0, fails: false, live };
             let (got, result) = read(&mut source, threads, usize::MAX);
             assert!(got.iter().all(|got| *got == all), "{threads}");
             assert!(result.is_ok());
@@ -260,14 +270,14 @@ mod tests {
 
     #[test]
     fn a_thread_that_leaves_does_not_hold_up_the_others() {
-        let mut source = Numbered { left: 500, given: 0, fails: false };
+        let mut source = Numbered { left: 500, given: 0, fails: false, live: true };
         let (got, _) = read(&mut source, 3, 7);
         assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [7, 500, 500]);
     }
 
     #[test]
     fn what_was_read_before_an_error_is_given_out() {
-        let mut source = Numbered { left: 20, given: 0, fails: true };
+        let mut source = Numbered { left: 20, given: 0, fails: true, live: false };
         let (got, result) = read(&mut source, 2, usize::MAX);
         assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [20, 20]);
         assert_eq!(result.unwrap_err().to_string(), "broken");
@@ -275,15 +285,17 @@ mod tests {
 
     #[test]
     fn a_slow_thread_bounds_how_far_the_others_get_ahead() {
-        let stop = AtomicBool::new(false);
-        let mut source = Numbered { left: u64::MAX, given: 0, fails: false };
-        let feed = Feed::new(&mut source, &stop, 2);
-        let (mut fast, _slow) = (feed.reader(0), feed.reader(1));
-        for _ in 0..WINDOW {
-            assert!(fast.next().is_some());
+        for (live, bound) in [(false, READY_WINDOW), (true, WINDOW)] {
+            let stop = AtomicBool::new(false);
+            let mut source = Numbered { left: u64::MAX, given: 0, fails: false, live };
+            let feed = Feed::new(&mut source, &stop, 2);
+            let (mut fast, _slow) = (feed.reader(0), feed.reader(1));
+            for _ in 0..bound {
+                assert!(fast.next().is_some());
+            }
+            // One more would have to wait.
+            assert_eq!(feed.state().window.len(), bound);
+            stop.store(true, Ordering::Relaxed);
         }
-        // One more would have to wait.
-        assert_eq!(feed.state().window.len(), WINDOW);
-        stop.store(true, Ordering::Relaxed);
     }
 }

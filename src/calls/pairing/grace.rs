@@ -8,9 +8,7 @@ use rpcscope_parsers::Side;
 use rpcscope_parsers::event::{Answer, Head, Request};
 
 use super::pending_calls::PendingCalls;
-use super::{
-    At, GRACE_PERIOD, MAX_IN_GRACE, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, body_size, metadata_size,
-};
+use super::{At, GRACE_PERIOD, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, body_size, metadata_size};
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
 use crate::flow::Stamp;
@@ -137,7 +135,7 @@ impl Matcher {
                 call.decided <= until.packet && until.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64
             };
             let over = until.is_none_or(is_over);
-            let fits = self.grace.len() <= MAX_IN_GRACE && self.grace_metadata <= MAX_METADATA_IN_GRACE;
+            let fits = self.grace.len() <= self.max_in_grace && self.grace_metadata <= MAX_METADATA_IN_GRACE;
             if !over && fits {
                 break;
             }

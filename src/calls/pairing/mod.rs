@@ -48,7 +48,7 @@ use crate::time::Timestamp;
 /// How long a decided call stays within reach of what still comes.
 pub const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Most calls in their grace period; beyond that the oldest go on early.
+/// Most calls in their grace period, in all threads together; beyond that the oldest go on early.
 const MAX_IN_GRACE: usize = 8192;
 
 /// Most records kept to be used again: as many as a batch of packets brings out of the grace period at once.
@@ -93,6 +93,8 @@ pub struct Matcher {
     texts: Texts,
     senders: Senders,
     grace: VecDeque<Box<Call>>,
+    /// This matcher's part of [`MAX_IN_GRACE`].
+    max_in_grace: usize,
     reach: Reach,
     /// Bytes of headers that they keep.
     grace_metadata: usize,
@@ -120,7 +122,13 @@ impl Matcher {
     /// A matcher that keeps the headers of calls if `metadata` says so.
     #[must_use]
     pub fn new(metadata: bool) -> Self {
-        Self { metadata, texts: Texts::lasting(), ..Self::default() }
+        Self { metadata, max_in_grace: MAX_IN_GRACE, texts: Texts::lasting(), ..Self::default() }
+    }
+
+    /// The same for a part (of 1) of all connections: what other matchers do not take, this one may.
+    #[must_use]
+    pub fn for_part(self, part: f64) -> Self {
+        Self { max_in_grace: (part * MAX_IN_GRACE as f64) as usize, ..self }
     }
 
     /// Whether to keep what linking reads of headers where these are not kept.

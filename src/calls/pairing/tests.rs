@@ -262,6 +262,23 @@ fn a_time_far_ahead_takes_no_call_of_the_last_batch_away() {
     assert!(found[0].contains(Finding::OnewayAnswered));
 }
 
+/// Memory does not grow with the number of threads.
+#[test]
+fn threads_share_the_room_for_calls_in_their_grace_period() {
+    let kept = |part: f64| {
+        let mut line = Line::new();
+        line.matcher = Matcher::new(false).for_part(part);
+        for id in 0..100 {
+            line.say(CLIENT, request(id, "a"));
+            line.say(SERVER, answer(id, "a"));
+        }
+        line.matcher.release(Some(Stamp::default()), |_| ());
+        line.matcher.in_grace()
+    };
+    assert_eq!(kept(1.0), 100, "all are within reach, and there is room for thousands");
+    assert_eq!(kept(10.0 / MAX_IN_GRACE as f64), 10);
+}
+
 #[test]
 fn the_callers_fin_is_half_a_close() {
     let mut line = Line::new();
