@@ -488,6 +488,15 @@ impl Call {
         }
     }
 
+    /// Reads the record ahead of its use, so that its cache lines are waited for together.
+    pub(crate) fn read_ahead(&self) {
+        // One field of each.
+        let Self { latency, uid, method, message_bytes, span_id, packets, transport, .. } = self;
+        let Self { start, decided, connection, client, .. } = self;
+        let first = (latency, uid.packet, method.is_some(), message_bytes[0], span_id.is_some(), packets.0);
+        std::hint::black_box((first, *transport, *start, *decided, *connection, client.port));
+    }
+
     /// Moves the call out, and leaves one of which nothing is known but its identity.
     // Apart: a call is large to move, and this is called in many places.
     #[must_use]

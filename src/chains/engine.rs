@@ -5,7 +5,6 @@
 
 mod salvage;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -16,6 +15,7 @@ use super::candidates::{self, Candidates, Found, LATE};
 use super::held::{Held, HeldCalls, Slot};
 use super::hints::{Hints, UnusedNames};
 use super::judge;
+use super::kept::Kept;
 use super::members::{Member, Numbers};
 use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
 use super::settle::{Settled, class, settle};
@@ -202,7 +202,7 @@ impl Engine {
 
     /// Takes a decided call. Calls come in the order of the packets that decided them; chains that can't grow any more go to
     /// `out`.
-    pub fn call(&mut self, call: impl Into<Arc<Call>>, out: &mut dyn FnMut(Chain)) {
+    pub fn call(&mut self, call: impl Into<Kept>, out: &mut dyn FnMut(Chain)) {
         let mut call = call.into();
         let read = caught(|| {
             self.step(Step::Take, &call);
@@ -214,7 +214,7 @@ impl Engine {
             Err(fault) => return self.give_up([call], &fault, out),
         };
         // Headers are large, and have been read.
-        if let Some(call) = Arc::get_mut(&mut call) {
+        if let Some(call) = call.get_mut() {
             call.marks = None;
             if !self.options.metadata {
                 call.metadata = Vec::new();
@@ -223,7 +223,7 @@ impl Engine {
         self.hold(call, traits, out);
     }
 
-    fn hold(&mut self, call: Arc<Call>, traits: Traits, out: &mut dyn FnMut(Chain)) {
+    fn hold(&mut self, call: Kept, traits: Traits, out: &mut dyn FnMut(Chain)) {
         if self.egress.len() < self.options.max_held {
             self.egress.insert(traits.machines[0]);
         }
@@ -578,7 +578,7 @@ impl Engine {
             let above = parent.and_then(|parent| hops.get(parent));
             // If others hold the call too (the live interface), it stays unchanged.
             if let (Some((_, link)), Some(above)) = (held.parent, above)
-                && let Some(call) = Arc::get_mut(&mut held.call)
+                && let Some(call) = held.call.get_mut()
             {
                 call.parent = Some(above.call.uid);
                 call.parent_key = above.call.key();

@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::iter::successors;
 use std::ops::{Index, IndexMut};
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::kept::Kept;
 use super::record::{Link, Rival};
 use super::traits::Traits;
-use crate::calls::record::{Call, Uid};
+use crate::calls::record::Uid;
 
 /// The place of a held call.
 pub(super) type Slot = u32;
 
 /// A held call.
 pub(super) struct Held {
-    pub(super) call: Arc<Call>,
+    pub(super) call: Kept,
     pub(super) traits: Traits,
     /// Its cause, once settled.
     pub(super) parent: Option<(Slot, Link)>,
@@ -33,7 +33,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(call: Arc<Call>, traits: Traits) -> Self {
+    pub(super) fn new(call: Kept, traits: Traits) -> Self {
         Self {
             call,
             traits,
@@ -45,15 +45,6 @@ impl Held {
             next_try: None,
             earlier_try: None,
         }
-    }
-
-    /// Reads the call ahead of its use.
-    fn warm(&self) {
-        // One field of each.
-        let Call { latency, uid, method, message_bytes, span_id, packets, transport, .. } = &*self.call;
-        let Call { start, decided, connection, client, .. } = &*self.call;
-        let first = (latency, uid.packet, method.is_some(), message_bytes[0], span_id.is_some(), packets.0);
-        std::hint::black_box((first, *transport, *start, *decided, *connection, client.port));
     }
 
     /// The order of calls: by start.
@@ -92,7 +83,7 @@ impl HeldCalls {
     }
 
     /// All calls.
-    pub(super) fn into_calls(self) -> impl Iterator<Item = Arc<Call>> {
+    pub(super) fn into_calls(self) -> impl Iterator<Item = Kept> {
         self.calls.into_iter().flatten().map(|held| held.call)
     }
 
@@ -110,7 +101,7 @@ impl HeldCalls {
         let mut next = 0;
         while let Some(&slot) = slots.get(next) {
             if let Some(held) = self.get(slot) {
-                held.warm();
+                held.call.read_ahead();
                 slots.extend_from_slice(&held.children);
             }
             next += 1;

@@ -1,8 +1,8 @@
 //! The chain record: a tree of calls, where its error began and how each hop changed it.
 
 use std::fmt;
-use std::sync::Arc;
 
+use super::kept::Kept;
 use crate::calls::JoinKey;
 use crate::calls::record::{Call, Class, Finding, Initiator, Name, Uid, named};
 
@@ -116,7 +116,7 @@ pub struct Rival {
 #[derive(Clone, Debug)]
 pub struct Hop {
     /// The call.
-    pub call: Arc<Call>,
+    pub call: Kept,
     /// Calls above it: 0 for the root.
     pub depth: u32,
     /// Index in [`Chain::hops`] of the call that caused it; `None` for the root.
@@ -141,11 +141,11 @@ impl Hop {
     /// A hop for tests, without a link.
     #[cfg(test)]
     pub(crate) fn sample(call: Call, depth: usize, parent: Option<usize>) -> Self {
-        Self { depth: depth as u32, parent, ..Self::unlinked(Arc::new(call)) }
+        Self { depth: depth as u32, parent, ..Self::unlinked(call.into()) }
     }
 
     /// A call without a cause.
-    pub(super) fn unlinked(call: Arc<Call>) -> Self {
+    pub(super) fn unlinked(call: Kept) -> Self {
         Self {
             call,
             depth: 0,

@@ -12,7 +12,7 @@ use super::runner::{self, Consumer, Opening};
 use super::telemetry::{Ready, Telemetry};
 use super::{Failure, Status, complain, output};
 use crate::calls::Call;
-use crate::chains::{Chain, Hop, Options};
+use crate::chains::{Chain, Kept, Options};
 use crate::cli::{self, ChainsArgs, Input};
 use crate::contain::caught;
 use crate::filter::Filter;
@@ -100,7 +100,8 @@ struct Printed {
     /// Counts chains that a panic costs.
     losses: Arc<Losses>,
     /// Calls that were written, and are nothing but room for others.
-    spare: Vec<Arc<Call>>,
+    #[expect(clippy::vec_box, reason = "the boxes are what is to be used again")]
+    spare: Vec<Box<Call>>,
 }
 
 /// Most of them: as many as are linked at a time.
@@ -120,7 +121,7 @@ impl Printed {
         self.telemetry.chain(&chain, &|_| true);
         if !self.metadata {
             for hop in &mut chain.hops {
-                Arc::make_mut(&mut hop.call).metadata.clear();
+                hop.call.make_mut().metadata.clear();
             }
         }
         let written = self.sink.chain(&chain);
@@ -130,25 +131,26 @@ impl Printed {
 
     /// Keeps the room of the calls of a chain that was written.
     fn spare(&mut self, chain: Chain) {
-        for Hop { mut call, .. } in chain.hops {
-            if let Some(written) = Arc::get_mut(&mut call).filter(|_| self.spare.len() < MAX_SPARE) {
-                drop(written.take());
+        for hop in chain.hops {
+            if let Kept::Own(mut call) = hop.call
+                && self.spare.len() < MAX_SPARE
+            {
+                call.release();
                 self.spare.push(call);
             }
         }
     }
 
-    /// Takes a call, in exchange for a spare one if there is any.
-    fn take(&mut self, call: &mut Call) -> Arc<Call> {
-        // Read ahead: spare calls are in no cache, and asking for the only reference to one waits for its count.
-        std::hint::black_box(self.spare.iter().nth_back(AHEAD).map(Arc::strong_count));
-        if let Some(mut spare) = self.spare.pop()
-            && let Some(room) = Arc::get_mut(&mut spare)
-        {
-            std::mem::swap(room, call);
-            return spare;
+    /// Takes a call in exchange for another.
+    fn take(&mut self, call: &mut Box<Call>) -> Box<Call> {
+        // Spare calls are in no cache.
+        if let Some(soon) = self.spare.iter().nth_back(AHEAD) {
+            soon.read_ahead();
         }
-        Arc::new(call.take())
+        let spare = self.spare.pop();
+        let other =
+            spare.unwrap_or_else(|| Box::new(Call::new(call.uid, call.start, call.client, call.server)));
+        std::mem::replace(call, other)
     }
 
     /// Writes the chains that `act` completes.
@@ -167,7 +169,7 @@ impl Printed {
 }
 
 impl Consumer for ChainPrinter {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.printed.telemetry.count(call);
         let Self { linker, printed } = self;
         let call = printed.take(call);
@@ -238,7 +240,7 @@ mod tests {
                 ..Totals::default()
             };
             for packet in 0..100 {
-                let mut call = sample::ok();
+                let mut call = Box::new(sample::ok());
                 call.uid = Uid { packet, ordinal: 0 };
                 printer.call(&mut call).unwrap();
                 if packet % 10 == 0 {

@@ -150,7 +150,7 @@ struct Search {
 }
 
 impl Consumer for Search {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         if let Some(fit) = self.line.fit(call) {
             call.metadata.clear();
             call.bodies = None;
@@ -196,7 +196,7 @@ struct Carriers {
 }
 
 impl Consumer for Carriers {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         if !self.answer.matches(call) {
             return Ok(());
         }

@@ -79,7 +79,7 @@ pub(super) fn run(view: &View) -> Result<Status, Failure> {
 }
 
 impl Consumer for Wanted {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.add(call);
         Ok(())
     }

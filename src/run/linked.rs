@@ -11,7 +11,7 @@ use super::runner::Consumer;
 use super::telemetry::Telemetry;
 use crate::calls::record::{Connection, RivalParent};
 use crate::calls::{Call, Class, JoinKey, Share, Uid};
-use crate::chains::{Chain, Evidence, FACT, Hop, Options};
+use crate::chains::{Chain, Evidence, FACT, Hop, Kept, Options};
 use crate::cli::{self, View};
 use crate::contain::caught;
 use crate::filter::Filter;
@@ -68,7 +68,7 @@ impl<C: Consumer> Linked<C> {
                 losses.add(calls, &fault.into());
             }
         });
-        linked.append(&mut linker.left_out());
+        linked.extend(linker.left_out().into_iter().map(Kept::from));
         arrange(&mut linked);
         for call in linked {
             match caught(|| self.pass_on(call)) {
@@ -79,7 +79,7 @@ impl<C: Consumer> Linked<C> {
         Ok(())
     }
 
-    fn pass_on(&mut self, mut call: Arc<Call>) -> io::Result<()> {
+    fn pass_on(&mut self, mut call: Kept) -> io::Result<()> {
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&call)) {
             self.inner.left_out(&call);
             return Ok(());
@@ -87,19 +87,19 @@ impl<C: Consumer> Linked<C> {
         self.matched |= call.class().is_some_and(|class| self.fail_on.contains(&class));
         self.telemetry.count(&call);
         if !self.metadata {
-            Arc::make_mut(&mut call).metadata.clear();
+            call.make_mut().metadata.clear();
         }
-        self.inner.call(Arc::make_mut(&mut call))
+        self.inner.call(&mut call.into_box())
     }
 }
 
 /// Puts calls in the order of outputs. Apart, so that the program has the sort only once.
-fn arrange(calls: &mut [Arc<Call>]) {
+fn arrange(calls: &mut [Kept]) {
     calls.sort_by_key(|call| (call.decided, call.uid));
 }
 
 /// Appends the calls of a chain, each with its parent where that is sure.
-fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
+fn push_calls(chain: Chain, out: &mut Vec<Kept>) {
     let ids: Vec<(Uid, Option<JoinKey>)> =
         chain.hops.iter().map(|hop| (hop.call.uid, hop.call.key())).collect();
     let mut missed: Vec<f64> = chain.hops.iter().map(|hop| hop.missed).collect();
@@ -113,7 +113,7 @@ fn push_calls(chain: Chain, out: &mut Vec<Arc<Call>>) {
         let mut call = hop.call;
         let link = hop.link.filter(|link| link.confidence >= FACT);
         let parent = hop.parent.filter(|_| link.is_some()).and_then(|parent| ids.get(parent));
-        let named = Arc::make_mut(&mut call);
+        let named = call.make_mut();
         // The engine names the parents of links that are not sure, too.
         (named.parent, named.parent_key) = (parent.map(|(uid, _)| *uid), parent.and_then(|(_, key)| *key));
         named.parent_confidence = parent.and(link).map(|link| Share::of(link.confidence));
@@ -143,8 +143,8 @@ impl<C: Consumer> Consumer for Linked<C> {
         self.inner.begin(first);
     }
 
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
-        let call = Arc::new(call.take());
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
+        let call = Box::new(call.take());
         self.feed(|linker, out| linker.call(call, out))
     }
 
@@ -184,7 +184,7 @@ mod tests {
     struct Rows(Vec<u64>);
 
     impl Consumer for Rows {
-        fn call(&mut self, call: &mut Call) -> io::Result<()> {
+        fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
             assert!(call.uid.packet != 4, "a fault of the test");
             self.0.push(call.uid.packet);
             Ok(())
@@ -208,8 +208,8 @@ mod tests {
                 losses: Arc::clone(&losses),
             };
             for packet in 0..10 {
-                let mut call = Call { uid: Uid { packet, ordinal: 0 }, decided: packet, ..sample::ok() };
-                linked.call(&mut call).unwrap();
+                let call = Call { uid: Uid { packet, ordinal: 0 }, decided: packet, ..sample::ok() };
+                linked.call(&mut Box::new(call)).unwrap();
             }
             linked.totals(&Totals::default()).unwrap();
             assert_eq!(linked.inner.0, [0, 1, 2, 3, 5, 6, 7, 8, 9], "in a thread: {is_apart}");

@@ -8,7 +8,7 @@ use super::complain;
 use super::linking::{self, Linking};
 use super::memory::Shares;
 use crate::calls::Call;
-use crate::chains::{Chain, Engine, Options};
+use crate::chains::{Chain, Engine, Kept, Options};
 use crate::cli::{self, Input};
 use crate::pipeline::Totals;
 use crate::tui::Update;
@@ -55,10 +55,10 @@ impl Linker {
         Self::Apart(Apart { linking: Some(linking), calls: Vec::new(), updates, left_out: Vec::new() })
     }
 
-    pub(super) fn call(&mut self, call: Arc<Call>, out: Out<'_>) {
+    pub(super) fn call(&mut self, call: impl Into<Kept>, out: Out<'_>) {
         match self {
             Self::Here(engine) => engine.call(call, out),
-            Self::Apart(Apart { calls, .. }) => calls.push(call),
+            Self::Apart(Apart { calls, .. }) => calls.push(call.into().into()),
         }
     }
 

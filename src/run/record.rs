@@ -122,7 +122,7 @@ struct Rows {
 }
 
 impl Consumer for Rows {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.recorder.linked(call);
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Consumer for Recording {
         self.linked.begin(first);
     }
 
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         if self.filter.as_ref().is_none_or(|filter| filter.matches(call)) {
             // Headers that only linking or the filter needs are not for the disk.
             let hidden = if self.metadata { Vec::new() } else { std::mem::take(&mut call.metadata) };

@@ -224,7 +224,7 @@ impl Kept {
                 scene.was_retried(hop.call.uid);
             }
             self.backgrounds.insert(hop.call.uid, Background::of(chain, number));
-            logged.push(Arc::clone(&hop.call));
+            logged.push(hop.call.shared());
         }
     }
 }
@@ -241,7 +241,7 @@ impl Gather {
 }
 
 impl Consumer for Gather {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.scene.see(call);
         let mut call = call.take();
         if !call.failed() {

@@ -44,9 +44,9 @@ pub(super) trait Consumer {
     /// The time of the first packet, once, before everything else.
     fn begin(&mut self, _first: Timestamp) {}
 
-    /// The next call that matches the filter. Whoever keeps it takes it ([`Call::take`]): nobody reads it afterwards, but its memory is
-    /// used again.
-    fn call(&mut self, call: &mut Call) -> io::Result<()>;
+    /// The next call that matches the filter. Whoever keeps it takes it ([`Call::take`]), or its box in exchange for another: nobody
+    /// reads it afterwards, but its memory is used again.
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()>;
 
     /// A call that does not match the filter, as is known only now that it is linked.
     fn left_out(&mut self, _call: &Call) {}
@@ -88,7 +88,7 @@ impl<S: Sink + ?Sized> Consumer for Box<S> {
         Sink::begin(&mut **self, first);
     }
 
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         Sink::call(&mut **self, call)
     }
 

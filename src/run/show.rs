@@ -82,9 +82,9 @@ struct Search {
 }
 
 impl Consumer for Search {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         if call.uid == self.id {
-            self.found = Some(Box::new(call.clone()));
+            self.found = Some(call.clone());
         }
         if let Some(linking) = &mut self.linking {
             linking.call(call, self.id);

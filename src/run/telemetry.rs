@@ -223,7 +223,7 @@ impl<C: Consumer> Consumer for Told<'_, C> {
         self.inner.begin(first);
     }
 
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.telemetry.count(call);
         self.telemetry.send(call);
         self.inner.call(call)

@@ -306,7 +306,7 @@ impl Feed {
 }
 
 impl Consumer for Feed {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.calls.push(Arc::new(call.take()));
         Ok(())
     }

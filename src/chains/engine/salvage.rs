@@ -1,9 +1,8 @@
 //! A fault of this program costs links, not calls.
 
-use std::sync::Arc;
-
 use super::super::assign::TimingModel;
 use super::super::judge;
+use super::super::kept::Kept;
 use super::super::record::{Chain, Hop};
 use super::{Engine, makes_calls};
 use crate::calls::record::Call;
@@ -65,7 +64,7 @@ impl Engine {
     /// Emits calls that a fault leaves unlinked.
     pub(super) fn give_up(
         &mut self,
-        calls: impl IntoIterator<Item = Arc<Call>>,
+        calls: impl IntoIterator<Item = Kept>,
         fault: &Fault,
         out: &mut dyn FnMut(Chain),
     ) {
@@ -77,8 +76,8 @@ impl Engine {
     }
 
     /// The chain of a call that nothing is linked to.
-    fn alone(&self, mut call: Arc<Call>) -> Chain {
-        if let Some(call) = Arc::get_mut(&mut call) {
+    fn alone(&self, mut call: Kept) -> Chain {
+        if let Some(call) = call.get_mut() {
             (call.parent, call.parent_key, call.parent_evidence) = (None, None, None);
         }
         let seen = makes_calls(&self.egress, &call);

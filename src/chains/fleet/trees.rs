@@ -1,7 +1,5 @@
 //! Follows parents up to roots, and judges the trees.
 
-use std::sync::Arc;
-
 use super::super::judge::judge;
 use super::super::record::{Chain, Evidence, EvidenceSet, FACT, Hop, Link, Rival};
 use super::super::traits::Traits;
@@ -170,6 +168,6 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         missed,
         retried_by: None,
         is_retry: !call.metadata.is_empty() && Traits::of(&call).retry,
-        call: Arc::new(call),
+        call: call.into(),
     }
 }

@@ -262,7 +262,7 @@ impl<'a> Meeting<'a> {
 }
 
 impl Consumer for Meeting<'_> {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.scene.see(call);
         if !may_be_logged(call) {
             return Ok(());
@@ -350,8 +350,8 @@ mod tests {
         }
     }
 
-    fn call(packet: u64, message: &str) -> Call {
-        let mut call = sample::failed(Class::Rpc, Carrier::ThriftException, Some(6), message);
+    fn call(packet: u64, message: &str) -> Box<Call> {
+        let mut call = Box::new(sample::failed(Class::Rpc, Carrier::ThriftException, Some(6), message));
         call.uid = Uid { packet, ordinal: 0 };
         call
     }

@@ -211,20 +211,20 @@ impl Gather {
                     scene.was_retried(hop.call.uid);
                 }
                 backgrounds.insert(hop.call.uid, Background::of(&chain, number));
-                calls.push(Arc::clone(&hop.call));
+                calls.push(hop.call.shared());
             }
         });
     }
 }
 
 impl Consumer for Gather {
-    fn call(&mut self, call: &mut Call) -> io::Result<()> {
+    fn call(&mut self, call: &mut Box<Call>) -> io::Result<()> {
         self.scene.see(call);
         let mut call = call.take();
         if !may_be_logged(&call) {
             call.bodies = None;
         }
-        self.feed(|engine, out| engine.call(call, out));
+        self.feed(|engine, out| engine.call(Arc::new(call), out));
         Ok(())
     }
 

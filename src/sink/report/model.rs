@@ -222,7 +222,7 @@ impl Gathered {
             let number = if chain.hops.iter().any(|hop| hop.call.failed()) { self.keep(chain) } else { None };
             self.note_links(chain);
             for hop in chain.hops.iter().filter(|hop| matches(&hop.call)) {
-                self.call(&hop.call, number);
+                self.call(&hop.call.shared(), number);
             }
         }
         self.filter = filter;
@@ -303,7 +303,7 @@ impl Gathered {
                 self.began.push(Began {
                     operation,
                     origin: chain.origin,
-                    call: Arc::clone(call),
+                    call: call.shared(),
                     chains: 0,
                     sure: 0,
                     confidence: (1.0, 0.0),

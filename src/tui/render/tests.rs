@@ -341,11 +341,11 @@ fn guessed(width: u16, height: u16) -> State {
     chain.changes[0].confidence = 0.61;
     chain.origin_confidence = 0.61;
     let mut alone = chain.clone();
-    alone.hops = vec![Hop { call: Arc::new(rival.clone()), ..chain.hops[0].clone() }, chain.hops[1].clone()];
+    alone.hops = vec![Hop { call: rival.clone().into(), ..chain.hops[0].clone() }, chain.hops[1].clone()];
     (alone.origin, alone.changes) = (Origin::Nothing, Vec::new());
     let mut fine = call(10);
     fine.method = Some("Get".into());
-    alone.hops[1].call = Arc::new(fine.clone());
+    alone.hops[1].call = fine.clone().into();
     send(&mut state, chain.hops.iter().map(|hop| Call::clone(&hop.call)).chain([rival, fine]));
     state.receive(Update::Chains(vec![chain, alone]));
     settle(&mut state);

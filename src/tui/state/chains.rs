@@ -71,7 +71,7 @@ impl ChainStore {
         let root = self.members.get(&call.uid).and_then(|root| self.roots.get(root));
         let Some(held) = root.and_then(|at| self.all.get_mut(*at)) else { return };
         if let Some(hop) = held.chain.hops.iter_mut().find(|hop| hop.call.uid == call.uid) {
-            hop.call = Arc::clone(call);
+            hop.call = Arc::clone(call).into();
         }
     }
 
@@ -126,7 +126,7 @@ impl ChainStore {
     /// All calls of the chain of a call.
     pub(in crate::tui) fn calls(&self, uid: Uid) -> Vec<Arc<Call>> {
         let hops = self.of(uid).map_or(&[][..], |(chain, _)| &chain.hops);
-        hops.iter().map(|hop| Arc::clone(&hop.call)).collect()
+        hops.iter().map(|hop| hop.call.shared()).collect()
     }
 
     /// The caller of a call as the service graph names it: the service whose call caused it, where that is known.

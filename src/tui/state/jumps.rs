@@ -140,7 +140,7 @@ impl State {
             }
             .map(str::to_owned);
         }
-        let call = Arc::clone(&chain.hops[origin].call);
+        let call = chain.hops[origin].call.shared();
         let jumped = self.detail.is_some();
         if jumped {
             self.leave();

@@ -131,7 +131,7 @@ impl View for Chains {
     }
 
     fn current_call(&self, cx: &Context) -> Option<Arc<Call>> {
-        self.selected(cx).map(|(chain, hop)| Arc::clone(&chain.hops[hop].call))
+        self.selected(cx).map(|(chain, hop)| chain.hops[hop].call.shared())
     }
 
     fn open(&self, cx: &Context) -> Option<Target> {

@@ -118,7 +118,7 @@ impl View for Changes {
 
     fn current_call(&self, cx: &Context) -> Option<Arc<Call>> {
         let (chain, hop) = cx.chains.of(cx.chains.example(self.selected()?)?)?;
-        Some(Arc::clone(&chain.hops[hop].call))
+        Some(chain.hops[hop].call.shared())
     }
 
     fn open(&self, cx: &Context) -> Option<Target> {
