@@ -116,6 +116,8 @@ struct Disorder {
     segments: VecDeque<HeldSegment>,
     fin: Option<HeldFin>,
     wait: Option<HoleWait>,
+    /// What the other side said before any segment of this side was captured may answer the bytes before this one.
+    answered: Option<Position>,
     /// Bytes of memory that `segments` take.
     memory: usize,
 }
@@ -206,9 +208,22 @@ impl HalfStream {
             .disorder
             .as_ref()
             .is_some_and(|d| d.wait.is_none() && d.fin.is_none() && d.segments.is_empty())
+            && !self.may_be_answered()
         {
             self.disorder = None;
         }
+    }
+
+    /// The first segment of this side is captured now, at `start`, and the other side has said something before.
+    pub(super) fn note_answered(&mut self, start: Position) {
+        if start < self.acked {
+            self.disorder.get_or_insert_default().answered = Some(self.acked);
+        }
+    }
+
+    /// Whether the answer to what is delivered next may have been delivered before it.
+    pub(super) fn may_be_answered(&self) -> bool {
+        self.disorder.as_ref().and_then(|d| d.answered).is_some_and(|answered| self.next < answered)
     }
 
     fn first_segment(&self) -> Option<&HeldSegment> {

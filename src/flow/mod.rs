@@ -121,8 +121,8 @@ pub struct Flow {
     pub opener: Option<Side>,
     /// Whether the stream of each side was captured from its first byte on.
     pub from_start: [bool; 2],
-    /// The side whose first bytes of the capture are delivered now, behind bytes of the other side that it had not received: these may
-    /// have been sent later, as nothing shows a disorder where the capture begins.
+    /// The side whose bytes are delivered now, behind bytes of the other side that it had not received, and that may have been sent
+    /// later: nothing shows a disorder where the capture begins, and elsewhere the other side had acknowledged what comes now.
     pub overtaken: Option<Side>,
     /// Segments of each side so far.
     pub segments: [u64; 2],

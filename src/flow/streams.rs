@@ -307,12 +307,21 @@ impl Streams {
         }
         // It does not acknowledge all that the other side has said by now.
         let passed = needs.zip(self.half(side.other())).is_some_and(|(needs, other)| needs < other.next);
+        let spoke = self.half(side.other()).is_some_and(|other| other.begun);
         let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(seq)));
         half.out_of_window = None;
+        let start = half.next.near(seq);
+        // The other side spoke before anything of this one was captured. Whoever did not open the connection asked nothing by that.
+        if to.flow.segments[side.index()] == 1 && spoke && to.flow.opener.is_none_or(|opener| opener == side)
+        {
+            half.note_answered(if total > 0 { start } else { half.next });
+        }
         if total == 0 && !fin {
             return;
         }
-        let start = half.next.near(seq);
+        if passed && half.may_be_answered() {
+            to.flow.overtaken = Some(side);
+        }
         let arrival = Arrival {
             start,
             bytes: segment.payload,

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use rpcscope_parsers::CallId;
 use rpcscope_parsers::Side;
-use rpcscope_parsers::event::{Answer, Head, Request};
+use rpcscope_parsers::event::{Answer, Head, Request, Text};
 
 use super::pending_calls::PendingCalls;
 use super::{At, GRACE_PERIOD, MAX_METADATA_IN_GRACE, MAX_SPARE, Matcher, body_size, metadata_size};
 use crate::calls::outcome::{self, Ending};
 use crate::calls::record::{Call, CallKind, Finding};
+use crate::decode::Network;
 use crate::flow::Stamp;
 
 /// How many calls may be looked at for each that is decided.
@@ -58,8 +59,8 @@ impl Reach {
 }
 
 impl Matcher {
-    /// Datagrams overtake each other: a request whose answer came just before it completes the record of the answer. Says
-    /// whether it was one.
+    /// Datagrams overtake each other, and so do the directions of a connection that were captured by different clocks: a request whose
+    /// answer came just before it completes the record of the answer. Says whether it was one.
     pub(super) fn overtaken(
         &mut self,
         at: At<'_>,
@@ -68,16 +69,28 @@ impl Matcher {
         request: &Request<'_>,
     ) -> bool {
         let head = &request.head;
-        if !pending.has_ended(head.id) {
+        // Peers that leave the number at 0 use it for every call.
+        let says_nothing = head.id == CallId::Loose(0) && at.flow.key.network == Network::Tcp;
+        if !pending.has_ended(head.id) || says_nothing {
             return false;
         }
         let Some(place) = self.find_decided(at, head) else { return false };
         let mut grace = std::mem::take(&mut self.grace);
         let client = at.flow.key.endpoint(side);
-        let found = grace.get_mut(place).filter(|call| call.request_messages == 0 && call.client == client);
+        let method = request.names.method.map(Text::decode);
+        let same_name = |call: &Call| {
+            method.as_deref().zip(call.method.as_deref()).is_none_or(|(asked, sent)| asked == sent.as_bytes())
+        };
+        let found = grace
+            .get_mut(place)
+            .filter(|call| call.request_messages == 0 && call.client == client && same_name(call));
         let is_one = found.is_some();
         if let Some(call) = found {
             call.findings.remove(Finding::MidStream);
+            if pending.lost == [None; 2] {
+                call.findings.remove(Finding::Gap);
+            }
+            call.positions[0] = at.position;
             call.request_messages = 1;
             call.request_bytes = head.bytes;
             call.timeout = request.timeout;

@@ -221,7 +221,9 @@ impl Matcher {
     }
 
     fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
-        if at.flow.key.network == Network::Udp && self.overtaken(at, pending, side, request) {
+        if (at.flow.key.network == Network::Udp || at.flow.overtaken == Some(side))
+            && self.overtaken(at, pending, side, request)
+        {
             return;
         }
         let mut call = self.caller_opens(at, pending, side, &request.head);

@@ -640,7 +640,8 @@ impl PendingCalls {
             rare.groups = Groups::default();
         }
         self.methods = Methods::default();
-        self.doubts.take_if(|doubts| doubts.held.is_empty() && doubts.late.is_empty());
+        let waits = !self.calls.is_empty();
+        self.doubts.take_if(|doubts| !waits && doubts.held.is_empty() && doubts.late.is_empty());
     }
 
     /// Whether the call of that id is over.
