@@ -139,7 +139,8 @@ table! {
         UndecodableAnswer = "undecodable-answer" {
             meaning: "The bytes of the answer are there and can't be decoded. The class is rpc if no client of the \
                 protocol could, and null where later answers on the connection could be read again or the answer \
-                begins like a message.",
+                begins like a message, and where an answer has a number that was not asked, so that it may belong to \
+                several calls.",
             look: "What listens at the server's address; then `rpcscope calls --connections`, which says what is wrong \
                 with the bytes.",
             remark: Some("the bytes of the answer can't be decoded"),

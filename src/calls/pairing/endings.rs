@@ -192,7 +192,10 @@ impl Matcher {
             ending = pending.unread_status(&mut waiting);
         } else if Self::is_unproven(at, pending, &waiting, ending, unheard) {
             ending = Ending::Answered { status: &Status::Missing, body: false };
-        } else if unheard.is_none() && pending.methods.needs_no_answer(waiting.call.method.as_ref()) {
+        } else if unheard.is_none()
+            && !matches!(ending, Ending::Fin(Initiator::Server) | Ending::Rst(Initiator::Server))
+            && pending.methods.needs_no_answer(waiting.call.method.as_ref())
+        {
             waiting.call.kind = CallKind::Oneway;
             ending = Ending::Oneway(None);
         }

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use rpcscope_parsers::event::{Answer, Text};
-use rpcscope_parsers::{CallId, Side};
+use rpcscope_parsers::{CallId, Side, Transport};
 
 use super::pending_calls::{Pending, PendingCalls};
 use super::{At, Ending, Matcher};
@@ -117,7 +117,9 @@ impl Matcher {
     }
 
     /// A peer that answers with another number than it was asked with (thrift leaves the check to the caller): certain only
-    /// if one call waits and nothing was lost, or if the number of the message was what was cut off.
+    /// if one call waits and nothing was lost, or if the number of the message was what was cut off. The number may be that of a call
+    /// which is over: from a peer that has done so before, it means nothing. Where it is not known whose the answer is, no silence proves
+    /// anything about the calls that may be meant.
     fn other_number(
         pending: &mut PendingCalls,
         client: Side,
@@ -125,23 +127,29 @@ impl Matcher {
         method: Option<&[u8]>,
         holed: Option<Finding>,
     ) -> Option<Partner> {
-        if pending.has_ended(id) {
-            return None;
-        }
-        let waiting = pending.only().filter(|waiting| waiting.client == client)?;
-        let call = &waiting.call;
-        let known = match holed {
-            None => matches!(waiting.id, CallId::Loose(_)),
-            // A mesh's header may have 0 where the message behind it has another number.
-            Some(Finding::Truncated) => waiting.id == CallId::Loose(0) && call.codec.is_none(),
-            Some(_) => false,
+        let is_meant = |waiting: &Pending| {
+            let call = &waiting.call;
+            let same_name =
+                method.zip(call.method.as_deref()).is_none_or(|(sent, asked)| sent == asked.as_bytes());
+            let known = match holed {
+                None => matches!(waiting.id, CallId::Loose(_)),
+                // A mesh's header may have 0 where the message behind it has another number.
+                Some(Finding::Truncated) => waiting.id == CallId::Loose(0) && call.codec.is_none(),
+                Some(_) => false,
+            };
+            waiting.client == client && known && same_name
         };
-        let same_name =
-            method.zip(call.method.as_deref()).is_none_or(|(sent, asked)| sent == asked.as_bytes());
-        if !known || !same_name {
+        let is_new = !pending.has_ended(id) || pending.rare_if_any().is_some_and(|rare| rare.other_numbers);
+        let Some(asked_by) = pending.only().filter(|only| is_new && is_meant(only)).map(|only| only.id)
+        else {
+            if holed.is_none() {
+                pending.iter_mut().filter(|waiting| is_meant(waiting)).for_each(|it| it.answer_lost = true);
+            }
             return None;
+        };
+        if holed.is_none() {
+            pending.rare().other_numbers = true;
         }
-        let asked_by = waiting.id;
         pending.end_id(asked_by);
         let waiting = pending.take(asked_by)?;
         Some(Partner::certain(Pending { id, ..waiting }))
@@ -150,7 +158,10 @@ impl Matcher {
     /// A later call with the same number was answered: this one gets no answer any more.
     fn pass_over(&mut self, at: At<'_>, pending: &mut PendingCalls, mut waiting: Pending) {
         let seen = !pending.is_answer_lost(&waiting) && at.flow.key.network == Network::Tcp;
+        // Whoever writes TTHeader says of a one-way call that it is one.
+        let may_be_oneway = waiting.call.transport != Transport::TtHeader;
         if seen
+            && may_be_oneway
             && let Some(method) = &waiting.call.method
             && pending.methods.note_passed(method)
         {

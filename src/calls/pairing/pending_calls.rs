@@ -101,6 +101,8 @@ pub(super) struct Rare {
     refused: [Refused; 2],
     /// The last answer that came before anything of the caller was captured.
     pub(super) early: Option<CallId>,
+    /// The callee has answered with other numbers than it was asked with.
+    pub(super) other_numbers: bool,
     /// What the preludes of the connection named.
     pub(super) via: Option<Arc<Via>>,
 }

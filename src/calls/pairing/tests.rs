@@ -197,8 +197,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     line.say(CLIENT, request(7, "a"));
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(107, "", 6));
-    let unanswered = Some(Class::Unanswered);
-    assert_eq!(verdicts(&line.calls()), [("a", unanswered, None), ("b", unanswered, None)]);
+    assert_eq!(verdicts(&line.calls()), [("a", None, None), ("b", None, None)], "one of them");
 
     // With a hole in the requests the answer may belong to one that was lost.
     let mut line = Line::new();
@@ -206,7 +205,7 @@ fn a_wrong_number_pairs_only_where_nothing_else_can_be_meant() {
     line.say(CLIENT, request(8, "b"));
     line.say(SERVER, failure(7, "", 6));
     let calls = line.calls();
-    assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6)), ("b", unanswered, None)]);
+    assert_eq!(verdicts(&calls), [("?", Some(Class::Rpc), Some(6)), ("b", Some(Class::Unanswered), None)]);
     assert!(calls[0].findings.contains(Finding::Gap));
 }
 

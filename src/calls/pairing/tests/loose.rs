@@ -39,6 +39,63 @@ fn a_request_without_an_answer_shifts_no_later_verdict() {
     assert_eq!(calls[0].kind, CallKind::Oneway);
 }
 
+/// Whoever writes TTHeader says of a one-way call that it is one, and a server that closes is no sign of one.
+#[test]
+fn a_call_is_not_taken_for_one_way_against_what_its_peers_say() {
+    let over_ttheader = |id, method| with(request(id, method), |head| head.transport = Transport::TtHeader);
+    let mut line = Line::new();
+    line.flow.segments = [9, 9];
+    line.say(CLIENT, over_ttheader(0, "slow"));
+    line.say(CLIENT, over_ttheader(0, "ping"));
+    line.say(SERVER, answer(0, "ping"));
+    let expected = [("slow", Some(Class::Unanswered), None), ("ping", Some(Class::Ok), None)];
+    assert_eq!(verdicts(&line.calls()), expected);
+
+    let mut line = Line::new();
+    line.flow.segments = [9, 9];
+    line.say(CLIENT, request(0, "log"));
+    line.say(CLIENT, request(0, "ping"));
+    line.say(SERVER, answer(0, "ping"));
+    line.say(CLIENT, request(0, "log"));
+    line.end(SERVER, End::Fin);
+    assert_eq!(line.calls().last().unwrap().class(), Some(Class::Transport));
+}
+
+/// Thrift leaves it to the caller to look at the number of an answer, and not every caller does.
+#[test]
+fn a_callee_with_numbers_of_its_own_answers_the_call_that_waits() {
+    for numbers in [[0, 0, 0, 0], [0, 1, 2, 3], [-1, -1, -1, -1], [101, 102, 103, 104]] {
+        let mut line = Line::new();
+        for (asked, number) in (1..).zip(numbers) {
+            line.say(CLIENT, request(asked, "get"));
+            let said = if asked == 2 { failure(number, "get", 6) } else { answer(number, "get") };
+            line.say(SERVER, said);
+        }
+        line.end(CLIENT, End::Fin);
+        line.end(SERVER, End::Fin);
+        let calls = line.calls();
+        let [ok, failed] = [("get", Some(Class::Ok), None), ("get", Some(Class::Rpc), Some(6))];
+        assert_eq!(verdicts(&calls), [ok, failed, ok, ok], "{numbers:?}");
+        assert!(calls.iter().all(|call| call.findings.is_empty()), "{numbers:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_may_be_that_of_several_calls_leaves_them_without_a_verdict() {
+    let mut line = Line::new();
+    line.flow.segments = [9, 9];
+    line.say(CLIENT, request(1, "get"));
+    line.say(CLIENT, request(2, "get"));
+    line.say(CLIENT, request(3, "put"));
+    line.say(SERVER, answer(101, "get"));
+    line.end(CLIENT, End::Fin);
+    line.end(SERVER, End::Fin);
+    let calls = line.calls();
+    let expected = [("get", None, None), ("get", None, None), ("put", Some(Class::Transport), None)];
+    assert_eq!(verdicts(&calls), expected);
+    assert!(calls[..2].iter().all(|call| call.findings.contains(Finding::UndecodableAnswer)));
+}
+
 #[test]
 fn a_method_that_is_answered_after_all_needs_answers() {
     let mut line = Line::new();
