@@ -42,11 +42,10 @@ pub fn octet(value: u8) -> (u64, usize) {
     (text.into(), usize::from(len & 3))
 }
 
-/// The hexadecimal digits of octets. Each octet becomes a word of its two digits, so that the compiler makes vectors of them: not inlined, as
-/// it takes octets out of a number one by one where it sees that they come from one.
+/// Writes the hexadecimal digits of octets. Each octet becomes a word of its two digits, so that the compiler makes vectors of them: not
+/// inlined, as it takes octets out of a number one by one where it sees that they come from one.
 #[inline(never)]
-#[must_use]
-pub fn hexadecimal(octets: &[u8; 16]) -> [u8; 32] {
+pub fn hexadecimal(octets: &[u8; 16], text: &mut [u8; 32]) {
     const ONES: u16 = 0x0101;
     const BEYOND_NINE: u16 = (b'a' - b'0' - 10) as u16;
     let words = octets.map(|octet| {
@@ -55,11 +54,9 @@ pub fn hexadecimal(octets: &[u8; 16]) -> [u8; 32] {
         let letters = (digits + ONES * 6) >> 4 & ONES;
         digits + ONES * u16::from(b'0') + letters * BEYOND_NINE
     });
-    let mut text = [0; 32];
     for (place, word) in text.as_chunks_mut().0.iter_mut().zip(words) {
         *place = word.to_le_bytes();
     }
-    text
 }
 
 /// The two digits of a number below 100.
@@ -157,7 +154,9 @@ mod tests {
         for value in steps.chain(edges).chain(0..30_000).chain([2_559_999, 2_560_000, 99_999_999]) {
             assert_eq!(eight(value).to_le_bytes(), format!("{value:08}").as_bytes());
             let spread = u128::from(value).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-            assert_eq!(hexadecimal(&spread.to_be_bytes()), format!("{spread:032x}").as_bytes());
+            let mut text = [0; 32];
+            hexadecimal(&spread.to_be_bytes(), &mut text);
+            assert_eq!(text, format!("{spread:032x}").as_bytes());
             let (text, len) = all(value);
             assert_eq!(text.to_le_bytes().get(..len), Some(value.to_string().as_bytes()));
         }

@@ -1,7 +1,6 @@
 //! The keys of the call record: one row of one table for everything that names them, JSON lines, csv, `--fields`, the filter
 //! language, completion, help and the test of the documentation.
 
-use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 
 use super::join_key::{JoinKey, Place};
@@ -17,6 +16,10 @@ use crate::body::{self, Decoded};
 use crate::decode::Endpoint;
 use crate::payload::Payload;
 use crate::time::Timestamp;
+
+mod closest;
+
+pub use closest::closest;
 
 /// What the values of a key are, for the filter language and for help.
 #[derive(Clone, Copy, Debug)]
@@ -283,37 +286,6 @@ pub fn help() -> String {
     out
 }
 
-/// The known names that are closest to a mistyped one, best first, at most three.
-#[must_use]
-pub fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
-    closest_of(wrong, &mut names.into_iter())
-}
-
-/// The same. Apart, so that the program has it only once.
-fn closest_of<'n>(wrong: &str, names: &mut dyn Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let cut = |text: &str| text.chars().take(CLOSEST_LENGTH).collect::<String>();
-    let wrong = cut(&wrong.to_lowercase());
-    let length = wrong.chars().count();
-    // Up to a third of the letters may be wrong; with more, it is another word.
-    let bound = (length / 3).max(1);
-    // Of names as close, the ones that begin alike: few mistype the first letters.
-    let common = |name: &str| wrong.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
-    let mut found: Vec<(usize, Reverse<usize>, &str)> = names
-        .map(|name| {
-            let starts = length >= 2 && name.starts_with(&wrong);
-            let distance = if starts { 0 } else { strsim::osa_distance(&wrong, &cut(name)) };
-            (distance, Reverse(common(name)), name)
-        })
-        .filter(|(distance, ..)| *distance <= bound)
-        .collect();
-    found.sort_by_key(|&(distance, common, _)| (distance, common));
-    found.dedup_by_key(|(.., name)| *name);
-    found.into_iter().take(3).map(|(.., name)| name).collect()
-}
-
-/// Most letters of a word that are compared: longer words are no typing errors, and the work grows with the square.
-const CLOSEST_LENGTH: usize = 40;
-
 fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|x| name(*x)).collect()
 }
@@ -388,8 +360,12 @@ pub trait Visit: Sized {
     /// The next key; `absent` is [`Key::absent`].
     fn key(&mut self, member: Member, value: Value<'_>, absent: Option<&'static str>);
 
-    /// The keys of [`visit_shared`] are next. Their values are mostly those of the call before on the same connection, so that a visitor
-    /// may do something shorter than to visit them.
+    /// The keys of [`visit_first`] are next. A visitor may do something shorter than to visit them: every call has most of them.
+    fn first(&mut self, call: &Call) {
+        visit_first(call, self);
+    }
+
+    /// The same of [`visit_shared`], whose values are mostly those of the call before on the same connection.
     fn shared(&mut self, call: &Call) {
         visit_shared(call, self);
     }
@@ -399,9 +375,19 @@ pub trait Visit: Sized {
         visit_names(call, self);
     }
 
-    /// The key of [`visit_reported`] is next, whose value is large.
+    /// The same of [`visit_reported`], whose value is large.
     fn reported(&mut self, call: &Call) {
         visit_reported(call, self);
+    }
+
+    /// The same of [`visit_sizes`], which every call has.
+    fn sizes(&mut self, call: &Call) {
+        visit_sizes(call, self);
+    }
+
+    /// The same of [`visit_packets`], of which the first is mostly that of the call's identity.
+    fn packets(&mut self, call: &Call) {
+        visit_packets(call, self);
     }
 }
 
@@ -439,12 +425,17 @@ macro_rules! keys {
 )]
 #[inline(always)]
 pub fn visit(call: &Call, visitor: &mut impl Visit) {
-    visit_first(call, visitor);
+    visitor.first(call);
+    visit_ends(call, visitor);
     visitor.shared(call);
     visitor.names(call);
     visit_outcome(call, visitor);
     visitor.reported(call);
+    visit_extra(call, visitor);
+    visitor.sizes(call);
     visit_rest(call, visitor);
+    visitor.packets(call);
+    visit_keys(call, visitor);
 }
 
 /// Gives a closure of the table its type, which the compiler can't infer where it is called at once.
@@ -454,9 +445,8 @@ fn getter<F: Fn(&Call) -> Value<'_>>(get: F) -> F {
 }
 
 keys! {
-    #[allow(clippy::inline_always, reason = "a part of one function")]
-    #[inline(always)]
-    fn visit_first {
+    /// Passes the keys to `visitor` with which a record begins.
+    pub fn visit_first {
         "uid": Type::Uid,
             "identity of the call, the same in every run over the same packets",
             |c| Value::Uid(c.uid);
@@ -469,6 +459,11 @@ keys! {
         "duration_ns" | "duration": Type::Duration,
             "request's first byte to answer's last byte",
             |c| duration(c.duration);
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_ends {
         "end": Type::Time,
             "when the call was decided, where that is not start + duration",
             |c| c.later_end().map_or(Value::Null, Value::Time);
@@ -602,13 +597,17 @@ keys! {
 
     #[allow(clippy::inline_always, reason = "a part of one function")]
     #[inline(always)]
-    fn visit_rest {
+    fn visit_extra {
         "biz_extra": Type::Map,
             "map of the business error",
             |c| if c.outcome.biz_extra().is_empty() { Value::Null } else { Value::Map(c.outcome.biz_extra()) };
         "details": Type::Map,
             "gRPC status details: type and text",
             |c| if c.outcome.details().is_empty() { Value::Null } else { Value::Pairs(c.outcome.details()) };
+    }
+
+    /// Passes the keys to `visitor` that say how much either end sent.
+    pub fn visit_sizes {
         "request_bytes": Type::Bytes,
             "size of the request on the connection, its own headers included",
             |c| Value::Bytes(c.request_bytes);
@@ -621,6 +620,11 @@ keys! {
         "response_messages" | "answer_messages": Type::Number,
             "messages that the callee sent",
             |c| Value::Number(c.response_messages.into());
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_rest {
         "timeout_ns" | "timeout": Type::Duration,
             "how long the caller said it would wait",
             |c| duration(c.timeout);
@@ -699,9 +703,18 @@ keys! {
         "body_remarks": Type::List,
             "what can't be read of bodies, and why (with --payload)",
             remarks;
+    }
+
+    /// Passes the key to `visitor` that says between which packets the call is.
+    pub fn visit_packets {
         "packets" | "packet": Type::Packets,
             "numbers of the first and last packet of the call",
             |c| Value::Packets(c.packets.0, c.packets.1);
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_keys {
         "call_key": Type::Text,
             "the same in the records of both ends, for joins over hosts",
             |c| match c.told.as_deref() {
@@ -760,24 +773,5 @@ mod tests {
         let help = help();
         assert!(KEYS.iter().all(|key| help.contains(&format!("  {} ", key.name))));
         assert_eq!(help.lines().find(|line| line.len() > 98), None);
-    }
-
-    #[test]
-    fn mistyped_names_find_their_key() {
-        let names = || KEYS.iter().map(|k| k.name);
-        assert_eq!(closest("clas", names()), ["class"]);
-        assert_eq!(closest("servcie", names())[0], "service");
-        assert_eq!(closest("lat", names())[0], "latency_ns");
-        assert_eq!(closest("func-ret", names())[0], "func_ret");
-        // Both lack one letter.
-        assert_eq!(closest("thme", ["time", "theme"])[0], "theme");
-        assert!(closest("zzzzzz", names()).is_empty());
-        assert!(closest("nope", names()).is_empty());
-        assert!(closest("", names()).is_empty());
-    }
-
-    #[test]
-    fn a_hostile_word_is_no_long_work() {
-        assert!(closest(&"x".repeat(1 << 20), KEYS.iter().map(|k| k.name)).is_empty());
     }
 }

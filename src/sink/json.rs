@@ -24,8 +24,8 @@ pub struct Room<'b>(&'b mut [u8]);
 /// Hexadecimal digits of a key.
 pub const DIGITS: usize = 32;
 
-/// Room that a small number takes while it is written.
-const SMALL: usize = size_of::<u64>();
+/// Room that a number of up to eight digits takes while it is written.
+pub const SMALL: usize = size_of::<u64>();
 
 /// Enough for most records.
 const FIRST_ROOM: usize = 2048;
@@ -176,7 +176,7 @@ impl Room<'_> {
 
     /// The octets of a word from the lowest on, `len` of them: text of up to eight letters in one store.
     #[inline(always)]
-    fn octets(self, word: u64, len: usize) -> Self {
+    pub fn octets(self, word: u64, len: usize) -> Self {
         match self.0.first_chunk_mut() {
             Some(place) => {
                 *place = word.to_le_bytes();
@@ -281,7 +281,13 @@ impl Room<'_> {
 
     /// The hexadecimal digits of a number.
     pub fn hexadecimal(self, value: u128) -> Self {
-        self.digits(&digits::hexadecimal(&value.to_be_bytes()))
+        match self.0.split_first_chunk_mut() {
+            Some((place, rest)) => {
+                digits::hexadecimal(&value.to_be_bytes(), place);
+                Self(rest)
+            }
+            None => Self::default(),
+        }
     }
 
     /// Digits of one that are known already.

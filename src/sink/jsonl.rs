@@ -5,18 +5,20 @@
 //! scripts can read these two without a test. Characters that could harm a terminal are written as `\u` escapes: a line
 //! is safe to print.
 
-use std::borrow::Cow;
 use std::io;
 
+mod values;
+
+use self::values::{goaway, metadata, processes, reported, uid};
 use super::connections::Remembered;
-use super::json::{DIGITS, Dates, Memory, Room, Scratch};
+use super::json::{DIGITS, Dates, Memory, Room, SMALL, Scratch};
 use super::methods::Methods;
 use super::{RecordWriter, Sink, json};
 use crate::body::Value as Object;
 use crate::calls::keys::{self, Member, Value, Visit, member};
-use crate::calls::likely::Likely;
-use crate::calls::record::{Call, Connection, GoAwayNote, Process, Renewal, RivalParent, Uid};
-use crate::calls::reported::{Piece, Reported, reported_as};
+use crate::calls::record::{Call, Connection, Renewal, RivalParent, Uid};
+use crate::calls::reported::reported_as;
+use crate::digits;
 use crate::pipeline::{Tally, Totals};
 
 /// The sink for `--format jsonl`.
@@ -153,12 +155,14 @@ struct Members<'b, 'd> {
     connection: Option<&'d mut Remembered>,
     /// For calls that may share what is written of their methods.
     methods: Option<&'d mut Methods>,
+    /// The digits of the packet in which a call was first seen, if they are at most eight: most records have them twice.
+    packet: (u64, usize),
 }
 
 impl<'b, 'd> Members<'b, 'd> {
     /// Without anything that calls share.
     fn new(room: Room<'b>, dates: &'d mut Dates) -> Self {
-        Self { room, dates, connection: None, methods: None }
+        Self { room, dates, connection: None, methods: None, packet: (0, 0) }
     }
 }
 
@@ -239,9 +243,9 @@ impl Visit for Members<'_, '_> {
                 room.text("\"")
             }
             Value::CallKey(call, place) => {
-                let key = match &mut self.connection {
-                    Some(connection) => connection.hashed().call_key(place),
-                    None => call.hashed().call_key(place),
+                let key = match &self.connection {
+                    Some(connection) => connection.calls().call_key(place),
+                    None => call.hashed().calls().call_key(place),
                 };
                 let room = room.with_at_least(quoted.len() + DIGITS + 1).text(quoted);
                 room.hexadecimal(key.number()).text("\"")
@@ -273,7 +277,7 @@ impl Visit for Members<'_, '_> {
                 })
             }
             Value::GoAway(note) => goaway(room.text(plain), note),
-            Value::Likely(likely) => self::likely(room.text(plain), likely),
+            Value::Likely(likely) => values::likely(room.text(plain), likely),
             Value::Metadata(headers) => metadata(room.text(plain), headers),
             Value::Processes(ends) => processes(room.text(plain), ends),
             Value::Packets(first, last) => {
@@ -288,6 +292,36 @@ impl Visit for Members<'_, '_> {
                 room.text(plain).array(messages, |room, message| room.text(&keys::unknown_fields(message)))
             }
             Value::Body(value, true) => room.text(plain).text(&value.to_json()),
+        };
+    }
+
+    #[inline]
+    fn first(&mut self, call: &Call) {
+        let room = std::mem::take(&mut self.room);
+        let Uid { packet, ordinal } = call.uid;
+        let room = room.text(member!("uid").start_quoted);
+        let room = if packet < digits::EIGHT {
+            self.packet = digits::all(packet as u32);
+            room.octets(self.packet.0, self.packet.1)
+        } else {
+            room.number(packet)
+        };
+        let room = if ordinal == 0 { room } else { room.number_of(".", ordinal.into()) };
+        let [start, latency, duration] =
+            [member!("start").start_quoted, member!("latency_ns").start, member!("duration_ns").start];
+        let room = room.with_at_least(start.len() + Dates::LEN + 2 + latency.len() + SMALL);
+        let room = self.dates.write(room.text("\"").text(start), call.start).text("\"");
+        self.room = match (call.latency, call.duration) {
+            // The first byte of most answers comes with the last one.
+            (Some(span), Some(whole)) if span == whole && span < digits::EIGHT => {
+                let (text, len) = digits::all(span as u32);
+                let room = room.text(latency).octets(text, len);
+                room.with_at_least(duration.len() + SMALL).text(duration).octets(text, len)
+            }
+            (span, whole) => {
+                let room = if let Some(span) = span { room.number_of(latency, span) } else { room };
+                if let Some(whole) = whole { room.number_of(duration, whole) } else { room }
+            }
         };
     }
 
@@ -318,84 +352,36 @@ impl Visit for Members<'_, '_> {
             self.room = reported(room, &text).text("\"");
         }
     }
-}
 
-/// The pieces of a text, without quotes.
-fn reported<'b>(room: Room<'b>, text: &Reported<'_>) -> Room<'b> {
-    text.pieces().fold(room, |room, piece| match piece {
-        Piece::Word(word) => room.text(word),
-        Piece::Text(text) => room.within_string(text),
-        Piece::Number(number) => room.signed(*number),
-    })
-}
-
-/// A call id as [`Uid`] writes it, without quotes.
-fn uid(room: Room<'_>, uid: Uid) -> Room<'_> {
-    let room = room.number(uid.packet);
-    if uid.ordinal == 0 { room } else { room.text(".").number(uid.ordinal.into()) }
-}
-
-/// `{"code":0,"name":"NO_ERROR","text":"max_age"}`.
-fn goaway<'b>(room: Room<'b>, note: &GoAwayNote) -> Room<'b> {
-    let room = room.text("{\"code\":").signed(note.code);
-    let room = match note.name() {
-        Some(name) => room.text(",\"name\":").string(name),
-        None => room,
-    };
-    match note.text.as_deref() {
-        Some(text) => room.text(",\"text\":").string(text).text("}"),
-        None => room.text("}"),
+    #[inline]
+    fn sizes(&mut self, call: &Call) {
+        let room = std::mem::take(&mut self.room);
+        let room = room.number_of(member!("request_bytes").start, call.request_bytes);
+        let room = room.number_of(member!("response_bytes").start, call.response_bytes);
+        let [request, response] = [member!("request_messages").start, member!("response_messages").start];
+        let (sent, answered) = (call.request_messages, call.response_messages);
+        self.room = if sent < 10 && answered < 10 {
+            let digit = |count: u32| [b'0' + count as u8];
+            let room = room.with_at_least(request.len() + response.len() + 2);
+            room.text(request).bytes(&digit(sent)).text(response).bytes(&digit(answered))
+        } else {
+            room.number_of(request, sent.into()).number_of(response, answered.into())
+        };
     }
-}
 
-/// `{"service":"a.S","method":"Do","class":"rpc","code":13,"confidence":0.98,"why":"…"}`, without what is not likely.
-fn likely<'b>(room: Room<'b>, likely: &Likely) -> Room<'b> {
-    let each = |room: Room<'b>, (name, value): (&'static str, Cow<'_, str>)| {
-        let room = room.text("\"").text(name).text("\":");
-        match name {
-            "code" | "confidence" => room.text(&value),
-            _ => room.string(&value),
-        }
-    };
-    room.text("{").list(likely.members(), each).text("}")
-}
-
-fn processes<'b>(room: Room<'b>, ends: &[Option<Process>; 2]) -> Room<'b> {
-    let known = ["client", "server"]
-        .into_iter()
-        .zip(ends)
-        .filter_map(|(end, process)| Some((end, process.as_ref()?)));
-    let each = |room: Room<'b>, (end, process): (&str, &Process)| {
-        let room = room.text("\"").text(end).text("\":{\"pid\":").number(process.pid.into());
-        let room = room.text(",\"name\":").string(&process.name);
-        let places = [("container", &process.container), ("pod_uid", &process.pod_uid)];
-        let places = places.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
-        places.fold(room, |room, (key, text)| room.text(",\"").text(key).text("\":").string(text)).text("}")
-    };
-    room.text("{").list(known, each).text("}")
-}
-
-/// `{"request":{"key":["value",…],…},"response":{…}}`: headers may repeat, so every name has a list.
-fn metadata<'b>(room: Room<'b>, headers: &[(bool, String, String)]) -> Room<'b> {
-    let names = |response: bool| {
-        let first =
-            move |(at, header): &(usize, &_)| !headers.iter().take(*at).any(|before| same(before, header));
-        headers.iter().enumerate().filter(move |(_, header)| header.0 == response).filter(first)
-    };
-    let each = |room: Room<'b>, (_, name): (usize, &_)| {
-        let values = headers.iter().filter(|header| same(header, name));
-        room.string(&name.1).text(":").array(values, |room, header| room.string(&header.2))
-    };
-    room.text("{\"request\":{")
-        .list(names(false), each)
-        .text("},\"response\":{")
-        .list(names(true), each)
-        .text("}}")
-}
-
-/// Whether two headers are of the same message and have the same name.
-fn same(a: &(bool, String, String), b: &(bool, String, String)) -> bool {
-    (a.0, &a.1) == (b.0, &b.1)
+    #[inline]
+    fn packets(&mut self, call: &Call) {
+        let room = std::mem::take(&mut self.room);
+        let (first, last) = call.packets;
+        let start = member!("packets").start;
+        let room = room.with_at_least(start.len() + 1 + SMALL).text(start).text("[");
+        let room = if first == call.uid.packet && first < digits::EIGHT {
+            room.octets(self.packet.0, self.packet.1)
+        } else {
+            room.number(first)
+        };
+        self.room = room.number_of(",", last).text("]");
+    }
 }
 
 /// Writes the connection as one JSON object.
