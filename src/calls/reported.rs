@@ -27,10 +27,21 @@ const MOST_PIECES: usize = 6;
 pub enum Piece<'a> {
     /// Words of our own: nothing in them needs an escape ([`word`]).
     Word(&'static str),
+    /// Words of our own with characters that JSON escapes.
+    Escaped(&'static Escaped),
     /// Text as it is.
     Text(Cow<'a, str>),
     /// A number in decimal.
     Number(i64),
+}
+
+/// Words, and how they stand in JSON.
+#[derive(Debug)]
+pub struct Escaped {
+    /// As they are.
+    pub plain: &'static str,
+    /// The same in JSON, without quotes around it.
+    pub json: &'static str,
 }
 
 impl Reported<'_> {
@@ -44,6 +55,7 @@ impl fmt::Display for Reported<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pieces().try_for_each(|piece| match piece {
             Piece::Word(word) => f.write_str(word),
+            Piece::Escaped(words) => f.write_str(words.plain),
             Piece::Text(text) => f.write_str(text),
             Piece::Number(number) => write!(f, "{number}"),
         })

@@ -329,7 +329,11 @@ impl Visit for Members<'_, '_> {
     fn shared(&mut self, call: &Call) {
         let room = std::mem::take(&mut self.room);
         self.room = match self.connection.as_ref().and_then(|connection| connection.shared(call)) {
-            Some((text, len)) => room.start_of(text, len),
+            Some((text, len)) => match text.first_chunk::<128>() {
+                // Nearly always, and copied without a call.
+                Some(start) if len <= start.len() => room.start_of(start, len),
+                _ => room.start_of(text, len),
+            },
             None => share(room, self.dates, self.connection.as_deref_mut(), call),
         };
     }

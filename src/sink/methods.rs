@@ -6,7 +6,7 @@ use super::json::Room;
 use crate::calls::record::{Call, Name};
 
 /// Methods remembered, each at a place that its names choose.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 512;
 
 /// Where a name would stand behind its two counters at address 0, which none does: the same for all, without a look whether there is one.
 const NOWHERE: usize = 2 * size_of::<usize>();

@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{Piece, Reported, reported, word};
+use super::{Escaped, Piece, Reported, reported, word};
 use crate::codes::grpc;
 use crate::codes::grpc_names::{camel, phrase, snake, upper};
 use crate::codes::library::{Library, Version};
+
+/// What Python prints around the text of a status.
+static DETAILS: Escaped = Escaped { plain: "\n\tdetails = \"", json: "\\n\\tdetails = \\\"" };
+static QUOTE: Escaped = Escaped { plain: "\"", json: "\\\"" };
 
 /// The text of a library in that version. `None` for libraries that have no form of their own (C++), or none that is known.
 pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Option<Reported<'_>> {
@@ -24,9 +28,9 @@ pub(super) fn text(sender: (Library, Version), code: i64, message: &str) -> Opti
         Library::Grpcio | Library::GrpcAio => reported([
             word("status = StatusCode."),
             word(name),
-            "\n\tdetails = \"".into(),
+            Piece::Escaped(&DETAILS),
             message.into(),
-            "\"".into(),
+            Piece::Escaped(&QUOTE),
         ]),
         Library::Tonic => return tonic(version, published, message),
         // volo-grpc src/status.rs, `impl Display for Status`, from its beginnings on.
@@ -124,6 +128,13 @@ mod tests {
     fn said(agent: &str, code: i64, message: &str) -> Option<String> {
         let sender = Library::of_user_agent(agent.as_bytes())?;
         text(sender, code, message).map(|text| text.to_string())
+    }
+
+    #[test]
+    fn words_in_json_are_the_words() {
+        for Escaped { plain, json } in [&DETAILS, &QUOTE] {
+            assert_eq!(serde_json::to_string(plain).unwrap(), format!("\"{json}\""));
+        }
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use crate::calls::likely::Likely;
 use crate::calls::record::{GoAwayNote, Process, Uid};
-use crate::calls::reported::{Piece, Reported};
+use crate::calls::reported::{Escaped, Piece, Reported};
 use crate::sink::json::Room;
 
 /// The pieces of a text, without quotes.
 pub(super) fn reported<'b>(room: Room<'b>, text: &Reported<'_>) -> Room<'b> {
     text.pieces().fold(room, |room, piece| match piece {
-        Piece::Word(word) => room.text(word),
+        Piece::Word(word) | Piece::Escaped(Escaped { json: word, .. }) => room.text(word),
         Piece::Text(text) => room.within_string(text),
         Piece::Number(number) => room.signed(*number),
     })
