@@ -84,21 +84,23 @@ const SHORTER: [usize; LONGEST + 2] = {
     shorter
 };
 
-/// Bit of the letter with which a name begins: the same in both cases.
-const fn initial(letter: u8) -> u32 {
+/// Bit of a letter: the same in both cases.
+const fn bit(letter: u8) -> u32 {
     1 << (letter & 31)
 }
 
-/// By length, the letters with which names of that length begin, with a prefix or without: most headers have another one.
-const INITIALS: [u32; LONGEST + LONGEST_PREFIX + 1] = {
-    let mut initials = [initial(b'r'); LONGEST + LONGEST_PREFIX + 1];
+/// By length, the first and the third letters of names of that length, with a prefix or without: most headers have others. Many begin with
+/// `x-` and are as long, such as `x-request-id`.
+const LETTERS: [[u32; 2]; LONGEST + LONGEST_PREFIX + 1] = {
+    let mut letters = [[bit(b'r'), bit(b'c')]; LONGEST + LONGEST_PREFIX + 1];
     let mut at = 0;
     while at < NAMES.len() {
         let name = NAMES[at].0.as_bytes();
-        initials[name.len()] |= initial(name[0]);
+        letters[name.len()][0] |= bit(name[0]);
+        letters[name.len()][1] |= if name.len() < 3 { u32::MAX } else { bit(name[2]) };
         at += 1;
     }
-    initials
+    letters
 };
 
 /// Prefixes under which frameworks pass user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
@@ -219,11 +221,11 @@ pub(super) fn is_context(key: &[u8]) -> bool {
     may_be_context(key) && header(key).is_some()
 }
 
-/// Whether a header may be one of trace context by the length and the first letter of its name. Nearly none may.
+/// Whether a header may be one of trace context by the length and two letters of its name. Nearly none may.
 #[inline]
 fn may_be_context(key: &[u8]) -> bool {
-    let first = key.first().copied().unwrap_or_default();
-    INITIALS.get(key.len()).is_some_and(|initials| initials & initial(first) != 0)
+    let letter = |at: usize| bit(key.get(at).copied().unwrap_or_default());
+    LETTERS.get(key.len()).is_some_and(|[first, third]| first & letter(0) != 0 && third & letter(2) != 0)
 }
 
 /// What a header of that name holds.
