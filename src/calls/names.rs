@@ -32,11 +32,12 @@ impl Default for Recent {
 
 impl Recent {
     /// The text of these bytes; made by `make` if it is none of the last ones.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as Names::get, for which it is")]
+    #[inline(always)]
     fn get(&mut self, bytes: &[u8], make: impl FnOnce() -> Name) -> Name {
         let recent = &mut self.0[place(bytes)];
         match recent {
-            Some(recent) if recent.as_bytes() == bytes => Arc::clone(recent),
+            Some(recent) if is_same(recent.as_bytes(), bytes) => Arc::clone(recent),
             _ => Arc::clone(recent.insert(make())),
         }
     }
@@ -93,6 +94,22 @@ fn place(bytes: &[u8]) -> usize {
     let ends = word(bytes.first_chunk()).rotate_left(7) ^ word(bytes.last_chunk());
     let mixed = (ends ^ bytes.len() as u32).wrapping_mul(0x9e37_79b9);
     (mixed >> 16) as usize % RECENT
+}
+
+/// Whether these are the same octets: as most names have up to 32, two of a fixed length that overlap are compared, without a call.
+#[inline]
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    #[inline]
+    fn have_same_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            16..=32 => have_same_ends::<16>(one, other),
+            8..16 => have_same_ends::<8>(one, other),
+            4..8 => have_same_ends::<4>(one, other),
+            _ => one == other,
+        }
 }
 
 impl Names {
@@ -159,6 +176,19 @@ mod tests {
         let long = "é".repeat(MAX_LEN);
         assert_eq!(names.get(&long.as_bytes()[1..]).unwrap().chars().next(), Some('\u{fffd}'));
         assert_eq!(names.known.table.len(), 3);
+    }
+
+    #[test]
+    fn names_of_every_length_differ_by_each_octet() {
+        for len in 0..40 {
+            let name: Vec<u8> = (0..len).collect();
+            assert!(is_same(&name, &name.clone()) && !is_same(&name, &[&name[..], b"x"].concat()));
+            for at in 0..name.len() {
+                let mut other = name.clone();
+                other[at] ^= 0x20;
+                assert!(!is_same(&name, &other), "{at} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -26,7 +26,12 @@ struct Known {
 
 fn holds(names: &[Name], name: &Name) -> bool {
     // Names are interned, but for those beyond the limit of the interner.
-    names.iter().any(|known| Arc::ptr_eq(known, name) || known == name)
+    holds_itself(names, name) || names.contains(name)
+}
+
+/// Whether one of them is that name, and not only equal to it.
+fn holds_itself(names: &[Name], name: &Name) -> bool {
+    names.iter().any(|known| Arc::ptr_eq(known, name))
 }
 
 fn note(names: &mut Vec<Name>, name: &Name) {
@@ -46,6 +51,14 @@ impl Methods {
 
     /// The same of any other method than the first.
     fn note_another(&mut self, method: &Name) {
+        if let Some(known) = &mut self.more {
+            if !known.never_answered.is_empty() {
+                known.never_answered.retain(|other| other != method);
+            }
+            if holds_itself(&known.answered, method) {
+                return;
+            }
+        }
         match &self.answered {
             None => self.answered = Some(Arc::clone(method)),
             Some(first) if first == method => {}
@@ -55,9 +68,6 @@ impl Methods {
                     note(answered, method);
                 }
             }
-        }
-        if let Some(known) = &mut self.more {
-            known.never_answered.retain(|other| other != method);
         }
     }
 
