@@ -1,12 +1,10 @@
 //! Records that are used again: what they own is freed once they are written, so that a new call takes their place without a look at it.
 
 use rpcscope_parsers::event::Layout;
-use rpcscope_parsers::{Rpc, Transport};
 
 use super::outcome::Outcome;
 use super::record::{Call, CallKind, Findings, Uid};
-use crate::decode::{Endpoint, Network};
-use crate::source::CapturePoint;
+use crate::decode::Endpoint;
 use crate::time::Timestamp;
 
 /// Where what a box holds stands in memory; 0 if there is none.
@@ -111,17 +109,14 @@ impl Call {
         (self.outcome, self.metadata) = (Outcome::unknown(), Vec::new());
     }
 
-    /// Becomes a call of which nothing is known, as [`Call::new`] makes one: what a released record does not own is not written again.
-    #[expect(clippy::inline_always, reason = "most of it is then written once, with what is known")]
+    /// Becomes a call of which nothing is known, as [`Call::new`] makes one: what a released record owned is not written again, and what is
+    /// known of each call as soon as it is opened (when it ended so far, its packets and connection, its protocol and id) is set then.
+    #[expect(clippy::inline_always, reason = "a part of what opens a call")]
     #[inline(always)]
     pub fn renew(&mut self, uid: Uid, start: Timestamp, client: Endpoint, server: Endpoint) {
-        (self.uid, self.packets, self.decided, self.connection) =
-            (uid, (uid.packet, uid.packet), uid.packet, uid.packet);
-        (self.start, self.end, self.since_opening) = (start, start, u32::MAX);
-        (self.client, self.server, self.capture_point) = (client, server, CapturePoint::default());
-        (self.transport, self.rpc) = (Transport::Other(""), Rpc::Other(""));
-        (self.network, self.codec, self.kind) = (Network::Tcp, None, CallKind::Unary);
-        (self.id, self.unknown_name, self.sender, self.timeout) = (None, None, None, None);
+        (self.uid, self.start, self.client, self.server) = (uid, start, client, server);
+        self.kind = CallKind::Unary;
+        (self.unknown_name, self.sender, self.timeout) = (None, None, None);
         (self.latency, self.duration, self.positions) = (None, None, [None; 2]);
         (self.message_bytes, self.layouts) = ([0; 2], [[Layout::default(); 2]; 2]);
         (self.request_bytes, self.response_bytes) = (0, 0);
@@ -140,6 +135,8 @@ mod tests {
     use super::*;
     use crate::calls::record::{Name, Told};
     use crate::calls::sample;
+    use crate::decode::Network;
+    use crate::source::CapturePoint;
 
     #[test]
     fn a_released_record_owns_nothing_and_becomes_another() {
@@ -158,7 +155,15 @@ mod tests {
         ];
         let Call { uid, start, client, server, .. } = sample::bare();
         let new = || Call::new(uid, start, client, server);
-        let renew = |call: &mut Call| call.renew(uid, start, client, server);
+        let renew = |call: &mut Call| {
+            call.renew(uid, start, client, server);
+            let opened = new();
+            (call.end, call.decided, call.packets) = (opened.end, opened.decided, opened.packets);
+            (call.connection, call.since_opening) = (opened.connection, opened.since_opening);
+            (call.network, call.capture_point) = (opened.network, opened.capture_point);
+            (call.transport, call.rpc, call.codec) = (opened.transport, opened.rpc, opened.codec);
+            call.id = opened.id;
+        };
         for own in own {
             let mut call = new();
             own(&mut call, Name::clone(&name));

@@ -6,7 +6,8 @@
 use rpcscope_parsers::event::{Body, Complete, Text};
 use rpcscope_parsers::{CallId, Event, Side, Status};
 
-use super::pending_calls::{Pending, PendingCalls};
+use super::pending::Pending;
+use super::pending_calls::PendingCalls;
 use super::size::body_size;
 use super::{At, Matcher};
 use crate::calls::record::{Call, CallKind, Finding};
@@ -72,12 +73,12 @@ impl Held {
 
     /// The same for messages of a call that waits; reads what server reflection says in them.
     #[inline]
-    pub(super) fn give_part(&mut self, at: At<'_>, side: Side, id: CallId, waiting: &mut Pending) -> usize {
+    pub(super) fn give_part(&mut self, at: &At<'_>, side: Side, id: CallId, waiting: &mut Pending) -> usize {
         if self.current.is_empty() { 0 } else { self.give_part_held(at, side, id, waiting) }
     }
 
     #[cold]
-    fn give_part_held(&mut self, at: At<'_>, side: Side, id: CallId, waiting: &mut Pending) -> usize {
+    fn give_part_held(&mut self, at: &At<'_>, side: Side, id: CallId, waiting: &mut Pending) -> usize {
         let answer = side != waiting.client;
         if answer && reflection::is_reflection(waiting.call.service.as_deref()) {
             let Self { current, learned, .. } = self;
@@ -119,7 +120,7 @@ impl Matcher {
     #[cold]
     pub(super) fn event_with_bodies(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         side: Side,
         event: &Event<'_>,
@@ -129,7 +130,7 @@ impl Matcher {
             return self.bodies.hold(side, body);
         }
         self.bodies.current = std::mem::take(&mut self.bodies.waiting);
-        self.event(at, pending, side, event);
+        self.event(*at, pending, side, event);
         if let Event::Complete(Complete { id, .. }) = event {
             self.give_late(at, side, *id);
         }
@@ -139,7 +140,7 @@ impl Matcher {
     }
 
     /// Gives bodies to a call that is decided already: a one-way call is when its message begins.
-    fn give_late(&mut self, at: At<'_>, side: Side, id: CallId) {
+    fn give_late(&mut self, at: &At<'_>, side: Side, id: CallId) {
         let mut bodies = std::mem::take(&mut self.bodies);
         if let Some(call) = self.decided_by_id(at, id)
             && call.kind == CallKind::Oneway

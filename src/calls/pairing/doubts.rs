@@ -2,7 +2,7 @@
 
 use rpcscope_parsers::Side;
 
-use super::pending_calls::Pending;
+use super::pending::Pending;
 use crate::calls::outcome::Decision;
 use crate::calls::record::{Call, Finding, Uid};
 use crate::flow::Stamp;

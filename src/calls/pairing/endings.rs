@@ -8,7 +8,8 @@ use rpcscope_parsers::{CallId, Rpc, Side, Status, Transport};
 use super::super::outcome::{self, Decision, Ending};
 use super::super::record::{CallKind, Class, Finding, GoAwayNote, Initiator};
 use super::kind::stream_kind;
-use super::pending_calls::{Pending, PendingCalls};
+use super::pending::Pending;
+use super::pending_calls::PendingCalls;
 use super::size::{body_size, metadata_size};
 use super::{At, MAX_PENDING, MAX_PENDING_METADATA, Matcher};
 use crate::decode::Network;
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PATIENCE_STEP: Duration = Duration::from_secs(30);
 
 impl Matcher {
-    pub(super) fn reset(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
+    pub(super) fn reset(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, reset: &Reset<'_>) {
         let Some(mut waiting) = self.stream(at, pending, side, &reset.head, false) else { return };
         waiting.call.codec = waiting.call.codec.or(reset.head.codec);
         self.describe(&mut waiting.call, &reset.names, reset.headers, side != waiting.client);
@@ -46,7 +47,13 @@ impl Matcher {
         self.decide(at, pending, waiting, decision);
     }
 
-    pub(super) fn goaway(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, goaway: &GoAway<'_>) {
+    pub(super) fn goaway(
+        &mut self,
+        at: &At<'_>,
+        pending: &mut PendingCalls,
+        side: Side,
+        goaway: &GoAway<'_>,
+    ) {
         let code = goaway.code;
         let text = goaway.text.map(|text| String::from_utf8_lossy(&text.decode()).into_owned());
         pending.note_goaway(side, code, text);
@@ -64,7 +71,7 @@ impl Matcher {
     }
 
     /// `side` answers with something that is no message. Who waits for it waits on: the client may read on all the same.
-    pub(super) fn foreign(at: At<'_>, pending: &mut PendingCalls, side: Side, foreign: &Foreign<'_>) {
+    pub(super) fn foreign(at: &At<'_>, pending: &mut PendingCalls, side: Side, foreign: &Foreign<'_>) {
         let gave_up = pending.fin[side.other().index()];
         for waiting in pending.iter_mut().filter(|waiting| waiting.client != side) {
             // What a server says before it is asked took no time.
@@ -89,7 +96,7 @@ impl Matcher {
 
     pub(super) fn complete(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         side: Side,
         complete: &Complete,
@@ -128,6 +135,7 @@ impl Matcher {
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
     pub fn end(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, end: End) {
+        let at = &at;
         if end == End::Fin {
             pending.fin[side.index()] = true;
         }
@@ -152,6 +160,7 @@ impl Matcher {
 
     /// The connection leaves the table: nothing waits any longer.
     pub fn close(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+        let at = &at;
         self.settle_held(at, pending);
         for waiting in pending.take_where(|_| true) {
             let ending = if pending.fin[waiting.client.index()] {
@@ -166,7 +175,7 @@ impl Matcher {
     /// Decides a call whose answer did not come (to its end).
     pub(super) fn broken(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         mut waiting: Pending,
         mut ending: Ending<'_>,
@@ -207,7 +216,7 @@ impl Matcher {
     /// Whether what decided a call may not have been captured, so that `ending` says nothing of it. `unheard`: how bytes of the callee
     /// were lost.
     fn is_unproven(
-        at: At<'_>,
+        at: &At<'_>,
         pending: &PendingCalls,
         waiting: &Pending,
         ending: Ending<'_>,
@@ -234,7 +243,7 @@ impl Matcher {
 
     /// Gives up calls that have waited too long or are too many.
     #[inline]
-    pub(super) fn give_up(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+    pub(super) fn give_up(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
         // Mostly none waits when another begins.
         if !pending.is_empty() {
             self.give_up_waiting(at, pending);
@@ -242,7 +251,7 @@ impl Matcher {
     }
 
     #[inline(never)]
-    fn give_up_waiting(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+    fn give_up_waiting(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
         while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
             let Some(waiting) = pending.take_oldest() else { break };
             self.shed += 1;
@@ -265,7 +274,7 @@ impl Matcher {
 
     pub(super) fn decide(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
         decision: Decision,
@@ -278,7 +287,7 @@ impl Matcher {
     #[inline(never)]
     pub(super) fn conclude(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
         decision: Decision,
@@ -292,7 +301,7 @@ impl Matcher {
     #[inline(always)]
     pub(super) fn conclude_here(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
         decision: Decision,

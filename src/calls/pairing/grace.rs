@@ -63,7 +63,7 @@ impl Matcher {
     /// answer came just before it completes the record of the answer. Says whether it was one.
     pub(super) fn overtaken(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &PendingCalls,
         side: Side,
         request: &Request<'_>,
@@ -103,20 +103,20 @@ impl Matcher {
     }
 
     /// The call of an event that comes after its end, while that is in its grace period.
-    pub(super) fn decided(&mut self, at: At<'_>, head: &Head) -> Option<&mut Call> {
+    pub(super) fn decided(&mut self, at: &At<'_>, head: &Head) -> Option<&mut Call> {
         let found = self.find_decided(at, head)?;
         self.grace.get_mut(found).map(|call| &mut **call)
     }
 
     /// The same of a call of which only the id is known.
-    pub(super) fn decided_by_id(&mut self, at: At<'_>, id: CallId) -> Option<&mut Call> {
+    pub(super) fn decided_by_id(&mut self, at: &At<'_>, id: CallId) -> Option<&mut Call> {
         let place = self.reach.find(&self.grace, (at.flow.first.packet, id.number()))?;
         let call = self.grace.get_mut(place)?;
         (at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64).then_some(&mut **call)
     }
 
     /// Its place among the decided calls.
-    pub(super) fn find_decided(&mut self, at: At<'_>, head: &Head) -> Option<usize> {
+    pub(super) fn find_decided(&mut self, at: &At<'_>, head: &Head) -> Option<usize> {
         let place = self.reach.find(&self.grace, (at.flow.first.packet, head.id.number()))?;
         let call = self.grace.get(place)?;
         let in_reach = at.now.time.since(call.end) <= GRACE_PERIOD.as_nanos() as u64;
@@ -124,7 +124,7 @@ impl Matcher {
     }
 
     /// An answer came to a call that is already decided.
-    pub(super) fn answered_again(&mut self, at: At<'_>, answer: &Answer<'_>) {
+    pub(super) fn answered_again(&mut self, at: &At<'_>, answer: &Answer<'_>) {
         let Some(found) = self.find_decided(at, &answer.head) else { return };
         let Some(call) = self.grace.get_mut(found) else { return };
         if call.kind == CallKind::Oneway {

@@ -6,7 +6,8 @@
 use rpcscope_parsers::{CallId, Side};
 
 use super::doubts::{Held, LateAnswer};
-use super::pending_calls::{Pending, PendingCalls};
+use super::pending::Pending;
+use super::pending_calls::PendingCalls;
 use super::{At, GRACE_PERIOD, Matcher};
 use crate::calls::outcome::{self, Decision, Ending};
 use crate::calls::record::{Call, Finding, Initiator};
@@ -18,7 +19,7 @@ impl Matcher {
     #[inline(always)]
     pub(super) fn answered(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
         decision: Decision,
@@ -42,7 +43,7 @@ impl Matcher {
     }
 
     /// Decides the calls that were answered after the caller had closed, as if it had read the answers.
-    pub(super) fn settle_held(&mut self, at: At<'_>, pending: &mut PendingCalls) {
+    pub(super) fn settle_held(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
         for Held { waiting, decision, answered, position } in pending.take_held() {
             pending.note_late(LateAnswer { uid: waiting.call.uid, decided: at.now.packet, position });
             self.conclude(at, pending, waiting, decision, answered);
@@ -52,6 +53,7 @@ impl Matcher {
     /// The caller's host reset the connection after its FIN, and had acknowledged bytes of the callee up to `acked`: what
     /// was answered behind them had no reader any more.
     pub fn unread(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, acked: u32) {
+        let at = &at;
         if pending.client != Some(client) || !pending.fin[client.index()] {
             return self.settle_held(at, pending);
         }

@@ -10,8 +10,10 @@ use std::borrow::Cow;
 use rpcscope_parsers::event::{Answer, Text};
 use rpcscope_parsers::{CallId, Side, Transport};
 
-use super::pending_calls::{Pending, PendingCalls};
+use super::pending::Pending;
+use super::pending_calls::PendingCalls;
 use super::{At, Ending, Matcher};
+use crate::calls::names::is_same;
 use crate::calls::outcome;
 use crate::calls::record::{CallKind, Finding, Uid};
 use crate::decode::Network;
@@ -40,7 +42,7 @@ impl Matcher {
     /// The call of `client` that an answer belongs to, taken out.
     pub(super) fn loose_partner(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         client: Side,
         answer: &Answer<'_>,
@@ -50,7 +52,7 @@ impl Matcher {
         let is_it = |waiting: &Pending| {
             let same_name = match (answer.names.method, &waiting.call.method) {
                 (None, _) | (_, None) => true,
-                (Some(Text::Plain(sent)), Some(asked)) => sent == asked.as_bytes(),
+                (Some(Text::Plain(sent)), Some(asked)) => is_same(sent, asked.as_bytes()),
                 _ => false,
             };
             waiting.id == id && waiting.client == client && same_name
@@ -156,7 +158,7 @@ impl Matcher {
     }
 
     /// A later call with the same number was answered: this one gets no answer any more.
-    fn pass_over(&mut self, at: At<'_>, pending: &mut PendingCalls, mut waiting: Pending) {
+    fn pass_over(&mut self, at: &At<'_>, pending: &mut PendingCalls, mut waiting: Pending) {
         let seen = !pending.is_answer_lost(&waiting) && at.flow.key.network == Network::Tcp;
         // Whoever writes TTHeader says of a one-way call that it is one.
         let may_be_oneway = waiting.call.transport != Transport::TtHeader;

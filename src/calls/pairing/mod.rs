@@ -15,6 +15,7 @@ mod kind;
 mod late;
 mod loose;
 mod methods;
+mod pending;
 mod pending_calls;
 mod queue;
 mod size;
@@ -30,9 +31,9 @@ use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 use bodies::Held;
 pub use bodies::Learned;
 use grace::Reach;
-use kind::is_beside_message;
+use kind::{count, is_beside_message};
 use loose::Partner;
-use pending_calls::Pending;
+use pending::Pending;
 pub use pending_calls::PendingCalls;
 use size::{body_size, metadata_size};
 
@@ -167,6 +168,7 @@ impl Matcher {
 
     /// Takes an event of `side`.
     pub fn event(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, event: &Event<'_>) {
+        let at = &at;
         if !self.bodies.is_empty() {
             return self.event_with_bodies(at, pending, side, event);
         }
@@ -220,7 +222,7 @@ impl Matcher {
         pending.rare().via = Some(Arc::new(via));
     }
 
-    fn request(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
+    fn request(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, request: &Request<'_>) {
         if (at.flow.key.network == Network::Udp || at.flow.overtaken == Some(side))
             && self.overtaken(at, pending, side, request)
         {
@@ -248,7 +250,7 @@ impl Matcher {
         }
     }
 
-    fn open_stream(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, open: &Open<'_>) {
+    fn open_stream(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, open: &Open<'_>) {
         let mut call = self.caller_opens(at, pending, side, &open.head);
         (call.kind, call.request_messages) =
             if open.unary { (CallKind::Unary, 1) } else { (CallKind::Stream, 0) };
@@ -270,7 +272,7 @@ impl Matcher {
     /// Lets a stream wait whose answer may have begun before it.
     #[cold]
     #[inline(never)]
-    fn open_behind_answer(&mut self, at: At<'_>, pending: &mut PendingCalls, mut opened: Pending) {
+    fn open_behind_answer(&mut self, at: &At<'_>, pending: &mut PendingCalls, mut opened: Pending) {
         if is_behind_its_answer(at, opened.client, opened.id) {
             return self.answered_before(at, pending, opened);
         }
@@ -288,14 +290,20 @@ impl Matcher {
     /// Decides a call whose answer was read before it.
     #[cold]
     #[inline(never)]
-    fn answered_before(&mut self, at: At<'_>, pending: &mut PendingCalls, waiting: Pending) {
+    fn answered_before(&mut self, at: &At<'_>, pending: &mut PendingCalls, waiting: Pending) {
         self.broken(at, pending, waiting, Ending::Silence);
     }
 
     /// The record of a call whose opening was captured.
     #[expect(clippy::inline_always, reason = "what begins a call has nothing else to do before")]
     #[inline(always)]
-    fn caller_opens(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, head: &Head) -> Box<Call> {
+    fn caller_opens(
+        &mut self,
+        at: &At<'_>,
+        pending: &mut PendingCalls,
+        side: Side,
+        head: &Head,
+    ) -> Box<Call> {
         pending.client.get_or_insert(side);
         self.give_up(at, pending);
         let mut call = self.open(at, pending, side, head);
@@ -314,19 +322,18 @@ impl Matcher {
     }
 
     /// A record of a call that `client` opens, with nothing known yet but who and when.
-    fn open(&mut self, at: At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Box<Call> {
+    fn open(&mut self, at: &At<'_>, pending: &mut PendingCalls, client: Side, head: &Head) -> Box<Call> {
         let key = &at.flow.key;
         let (start, uid) = (at.origin.time, pending.uid(at.flow.last.packet));
-        let (caller, callee) = (key.endpoint(client), key.endpoint(client.other()));
+        let (caller, callee) = if client == Side::A { (&key.a, &key.b) } else { (&key.b, &key.a) };
         let mut call = match self.spare.pop() {
             Some(mut spare) => {
-                spare.renew(uid, start, caller, callee);
+                spare.renew(uid, start, *caller, *callee);
                 spare
             }
-            None => Box::new(Call::new(uid, start, caller, callee)),
+            None => Box::new(Call::new(uid, start, *caller, *callee)),
         };
-        call.end = at.now.time;
-        call.decided = at.now.packet;
+        (call.end, call.decided) = (at.now.time, at.now.packet);
         call.transport = head.transport;
         call.network = key.network;
         call.rpc = head.rpc;
@@ -350,7 +357,7 @@ impl Matcher {
         }
     }
 
-    fn begin(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
+    fn begin(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, begin: &Begin<'_>) {
         let holed = [Side::A, Side::B].map(|client| pending.is_holed(at.flow, client));
         // The usual call stays where it waits.
         if let Some(waiting) = pending.oldest_of(begin.head.id) {
@@ -365,7 +372,7 @@ impl Matcher {
     }
 
     /// Notes the beginning of an answer. `holed`: whether header blocks of a call of either side may have been missed.
-    fn begun(&mut self, at: At<'_>, waiting: &mut Pending, begin: &Begin<'_>, holed: [bool; 2]) {
+    fn begun(&mut self, at: &At<'_>, waiting: &mut Pending, begin: &Begin<'_>, holed: [bool; 2]) {
         let call = &mut waiting.call;
         call.latency.get_or_insert(at.origin.time.since(call.start));
         call.positions[1] = call.positions[1].or(at.position);
@@ -383,7 +390,7 @@ impl Matcher {
     /// `None` if the stream is over, or unknown on a connection of which everything was captured.
     fn stream(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         side: Side,
         head: &Head,
@@ -408,7 +415,7 @@ impl Matcher {
         Some(Pending { stream: true, ..Pending::new(head.id, call, client) })
     }
 
-    fn part(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
+    fn part(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
         let lost = |side: Side| pending.lost[side.index()];
         let how = part.head.truncated.then(|| lost(side).or(lost(side.other())).unwrap_or(Finding::Gap));
         if let Some(waiting) = pending.oldest_of(part.head.id) {
@@ -444,7 +451,7 @@ impl Matcher {
         reason = "the most frequent event, and one that has the most to hand over"
     )]
     #[inline(always)]
-    fn answer(&mut self, at: At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
+    fn answer(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, answer: &Answer<'_>) {
         let head = &answer.head;
         let Some(Partner { mut waiting, certain, same_method }) = self.partner(at, pending, side, answer)
         else {
@@ -520,7 +527,7 @@ impl Matcher {
     /// The call that an answer belongs to, taken out, under the id by which the answer's end will be announced.
     fn partner(
         &mut self,
-        at: At<'_>,
+        at: &At<'_>,
         pending: &mut PendingCalls,
         side: Side,
         answer: &Answer<'_>,
@@ -556,48 +563,12 @@ impl Matcher {
 
 /// Whether the answer to a call that `side` opens was read before it, so that the next one belongs to the next call. Where calls follow each
 /// other, bytes of the callee that a request does not acknowledge are its answer.
-fn is_behind_its_answer(at: At<'_>, side: Side, id: CallId) -> bool {
+fn is_behind_its_answer(at: &At<'_>, side: Side, id: CallId) -> bool {
     at.flow.overtaken == Some(side) && id == CallId::Order
 }
 
-/// Counts messages of a stream; `how` is what bytes of the part were lost by, where any were.
-#[inline]
-fn count(waiting: &mut Pending, side: Side, at: At<'_>, part: &Part<'_>, how: Option<Finding>) {
-    let call = &mut waiting.call;
-    let of_callee = usize::from(side != waiting.client);
-    if part.layouts[0].form().is_some()
-        && let Some(layouts) = call.layouts.get_mut(of_callee)
-    {
-        *layouts = part.layouts;
-    }
-    if side == waiting.client {
-        call.request_messages = call.request_messages.saturating_add(part.messages);
-        call.request_bytes += part.head.bytes;
-        call.message_bytes[0] += part.head.bytes;
-    } else {
-        call.response_messages = call.response_messages.saturating_add(part.messages);
-        call.response_bytes += part.head.bytes;
-        if part.messages > 0 {
-            waiting.last_message = at.now.packet;
-        }
-        call.message_bytes[1] += part.head.bytes;
-        if part.head.bytes > 0 {
-            call.latency.get_or_insert(at.origin.time.since(call.start));
-        }
-    }
-    // The messages themselves show their codec, whatever the content type leaves open.
-    if part.head.codec.is_some() {
-        call.codec = part.head.codec;
-    }
-    if let Some(how) = how {
-        call.findings.insert(how);
-    }
-    waiting.answer_lost |= part.end_lost && side != waiting.client;
-    waiting.reset_lost |= part.end_lost && side == waiting.client;
-}
-
 /// See [`Call::since_opening`].
-fn since_opening(at: At<'_>, client: Side) -> u32 {
+fn since_opening(at: &At<'_>, client: Side) -> u32 {
     if at.flow.opener != Some(client) || at.flow.first_by != client {
         return u32::MAX;
     }

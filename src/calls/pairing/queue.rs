@@ -10,7 +10,7 @@ use hashbrown::hash_map::{Entry, EntryRef};
 use hashbrown::{Equivalent, HashMap};
 use rpcscope_parsers::CallId;
 
-use super::pending_calls::Pending;
+use super::pending::Pending;
 use crate::calls::record::{Name, Uid};
 
 /// Most calls that are kept without an index.
@@ -181,11 +181,7 @@ impl Queue {
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Few(calls) => calls.is_empty(),
-            Self::One(_) | Self::Many(_) => false,
-        }
+        matches!(self, Self::Empty) || matches!(self, Self::Few(calls) if calls.is_empty())
     }
 
     pub(super) fn len(&self) -> usize {
