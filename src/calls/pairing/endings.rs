@@ -144,6 +144,14 @@ impl Matcher {
         if pending.client != Some(side) && !by_caller {
             self.settle_held(at, pending);
         }
+        // Mostly none waits when a connection ends.
+        if !pending.is_empty() {
+            self.end_waiting(at, pending, side, end);
+        }
+    }
+
+    #[inline(never)]
+    fn end_waiting(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, end: End) {
         // The caller's FIN is half a close: the answer may still come. So is silence of the caller alone.
         for waiting in pending.take_where(|waiting| side != waiting.client || end == End::Rst) {
             let ending = match end {

@@ -43,7 +43,15 @@ impl Matcher {
     }
 
     /// Decides the calls that were answered after the caller had closed, as if it had read the answers.
+    #[inline]
     pub(super) fn settle_held(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
+        if pending.holds_some() {
+            self.settle_those(at, pending);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_those(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
         for Held { waiting, decision, answered, position } in pending.take_held() {
             pending.note_late(LateAnswer { uid: waiting.call.uid, decided: at.now.packet, position });
             self.conclude(at, pending, waiting, decision, answered);

@@ -236,6 +236,12 @@ impl PendingCalls {
         Some(held)
     }
 
+    /// Whether there may be such calls.
+    #[inline]
+    pub(super) fn holds_some(&self) -> bool {
+        self.doubts.is_some()
+    }
+
     /// Takes these calls out.
     pub(super) fn take_held(&mut self) -> Vec<Held> {
         self.doubts.as_mut().map(|doubts| std::mem::take(&mut doubts.held)).unwrap_or_default()
