@@ -468,6 +468,9 @@ fn totals_object<'b>(room: Room<'b>, memory: &mut Memory, totals: &Totals) -> Ro
 }
 
 #[cfg(test)]
+mod tests_of_groups;
+
+#[cfg(test)]
 pub(super) mod tests {
     use serde_json::{Value as Json, json};
 
