@@ -10,6 +10,7 @@
 //! What proxies put in front of any protocol ([`rpcscope_parsers::prelude`]) is removed before the protocols are asked, and
 //! before `--decode-as` decides.
 
+mod feed;
 mod guess;
 mod layered;
 mod sessions;
@@ -18,10 +19,10 @@ mod undecided;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use rpcscope_parsers::event::Foreign;
 use rpcscope_parsers::prelude::{self, Found};
 use rpcscope_parsers::{Detection, Error, Event, Opening, Protocol, Session, Side, Unread};
 
+use feed::{feed, feed_here, needed};
 use layered::Layered;
 pub use layered::Plaintext;
 pub use sessions::Sessions;
@@ -469,7 +470,7 @@ impl Conversation {
                     (*protocol, *session) = (asked, sessions.take(asked, kept.wanted));
                     feed(session.as_mut(), *base, flow, side, chunk, origin, take);
                     feed(session.as_mut(), *base, flow, server, Chunk::Data(&kept.bytes), origin, take);
-                    return needed(session.as_ref(), flow, side);
+                    return needed(session.as_ref(), base, side);
                 }
                 feed(session.as_mut(), *base, flow, side, chunk, origin, take)
             }
@@ -510,7 +511,7 @@ impl Conversation {
                         replay(session.as_mut(), &kept, base, flow, side, origin, take);
                         let needed = match passed {
                             Some(_) => feed(session.as_mut(), base, flow, side, chunk, origin, take),
-                            None => needed(session.as_ref(), flow, side),
+                            None => needed(session.as_ref(), &base, side),
                         };
                         let silent = match kept.bytes.each_ref().map(Vec::is_empty) {
                             [true, false] => Some(Side::A),
@@ -599,76 +600,6 @@ fn replay(
             feed(session, base, flow, chunk.side, Chunk::Data(bytes), stamp, take);
         }
     }
-}
-
-/// Hands a chunk to a session and its messages on; returns the offset of the first byte of `side` that a later message may
-/// begin with.
-fn feed(
-    session: &mut dyn Session,
-    base: Base,
-    flow: &Flow,
-    side: Side,
-    chunk: Chunk<'_>,
-    origin: Stamp,
-    take: &mut Take<'_>,
-) -> u64 {
-    feed_here(session, &base, flow, side, chunk, origin, take)
-}
-
-/// The same where nearly all chunks come by.
-#[expect(
-    clippy::inline_always,
-    reason = "its eight arguments, and what kind of chunk it is, then stay in registers"
-)]
-#[inline(always)]
-fn feed_here<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
-    session: &mut dyn Session,
-    base: &Base,
-    flow: &Flow,
-    side: Side,
-    chunk: Chunk<'_>,
-    origin: Stamp,
-    take: &mut T,
-) -> u64 {
-    let mut emit = move |from: Side, event: &Event<'_>| {
-        let offset = base.start[from.index()] + event.start();
-        match event {
-            // What came before may explain it: an answer, or a request in the answer's own language.
-            Event::Foreign(Foreign { start, .. }) if base.whole != [true, true] => {
-                take_lost(take, from, *start, flow, offset, &origin);
-            }
-            event => take(from, event, flow.origin(from, offset, origin)),
-        }
-    };
-    match chunk {
-        Chunk::Data(bytes) => session.data(side, bytes, &mut emit),
-        Chunk::Datagram { bytes, .. } => session.datagram(side, bytes, &mut emit),
-        Chunk::Gap { bytes, reason } => {
-            session.gap(side, (reason != GapReason::Sealed).then_some(bytes), &mut emit);
-        }
-        Chunk::End(_) => session.end(side, &mut emit),
-    }
-    needed(session, flow, side)
-}
-
-/// Apart, because an event is large: every other one would make room for it.
-#[cold]
-#[inline(never)]
-fn take_lost<T: FnMut(Side, &Event<'_>, Origin) + ?Sized>(
-    take: &mut T,
-    from: Side,
-    start: u64,
-    flow: &Flow,
-    offset: u64,
-    origin: &Stamp,
-) {
-    take(from, &Event::Lost { start }, flow.origin(from, offset, *origin));
-}
-
-/// Offset of the first byte of `side` that a later message of the session may begin with.
-fn needed(session: &dyn Session, flow: &Flow, side: Side) -> u64 {
-    let held = session.held(side) as u64;
-    flow.origins[side.index()].next().saturating_sub(held)
 }
 
 #[cfg(test)]

@@ -81,9 +81,12 @@ pub trait Session: Send {
     /// From here on, emit which bytes may be replaced ([`Event::BodyPiece`]), in place of the bodies themselves.
     fn mark_bodies(&mut self) {}
 
-    /// How many of the last bytes of `side` are kept because they are no whole message head yet. The stream offsets of
-    /// messages emitted later are never before them.
+    /// How many of the last bytes of `side` are kept because they are no whole message head yet.
     fn held(&self, side: Side) -> usize;
+
+    /// Stream offset of the first byte of `side` of which something emitted later may speak: those of messages are never before it. Behind
+    /// all bytes so far if there is none.
+    fn oldest(&self, side: Side) -> u64;
 
     /// About how many bytes of memory the session takes.
     fn memory(&self) -> usize {

@@ -455,7 +455,11 @@ impl<R: Reader> Session for Core<R> {
     fn held(&self, side: Side) -> usize {
         let stream = side.of(&self.streams);
         let now = stream.offset + stream.carry.len() as u64;
-        (now - self.reader.oldest(At { side, offset: stream.offset }).min(now)) as usize
+        (now - self.oldest(side).min(now)) as usize
+    }
+
+    fn oldest(&self, side: Side) -> u64 {
+        self.reader.oldest(At { side, offset: side.of(&self.streams).offset })
     }
 
     fn memory(&self) -> usize {

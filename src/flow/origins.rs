@@ -134,21 +134,31 @@ impl Origins {
         self.next
     }
 
-    /// The chunk before the last one that holds the byte at `offset`.
-    #[inline(never)]
-    fn before_last(&self, older: &[Mark], offset: u64) -> (Stamp, u32) {
-        let after = older.partition_point(|mark| mark.offset <= offset);
-        older.get(after.saturating_sub(1)).map_or((self.last, self.base), |mark| (mark.stamp, mark.base))
-    }
-
     /// Where the byte at `offset` comes from. `otherwise` is taken for a side of which nothing is remembered.
     #[must_use]
     pub fn at(&self, offset: u64, otherwise: Stamp) -> Origin {
-        let (stamp, base) = match &self.older {
-            _ if !self.is_kept() => (otherwise, self.base),
-            Some(older) if offset < self.last().offset => self.before_last(older, offset),
-            _ => (self.last, self.base),
-        };
+        self.recent(offset, otherwise).unwrap_or_else(|| {
+            let older = self.older.as_deref().map_or(&[][..], Vec::as_slice);
+            let after = older.partition_point(|mark| mark.offset <= offset);
+            let last = self.last();
+            let Mark { stamp, base, .. } = older.get(after.saturating_sub(1)).unwrap_or(&last);
+            self.origin(offset, *stamp, *base)
+        })
+    }
+
+    /// The same without a search; `None` for a byte of a chunk before the last one.
+    #[inline]
+    pub(crate) fn recent(&self, offset: u64, otherwise: Stamp) -> Option<Origin> {
+        if !self.is_kept() {
+            return Some(self.origin(offset, otherwise, self.base));
+        }
+        let is_older = self.older.is_some() && offset < self.last().offset;
+        (!is_older).then(|| self.origin(offset, self.last, self.base))
+    }
+
+    /// The origin of a byte of a chunk.
+    #[inline]
+    fn origin(&self, offset: u64, stamp: Stamp, base: u32) -> Origin {
         Origin { offset, stamp, sequence: base.wrapping_add(offset.min(self.next) as u32) }
     }
 }

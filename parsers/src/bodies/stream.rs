@@ -236,7 +236,7 @@ impl StreamBodies {
                 (true, encoding) => Some(encoding.unwrap_or(UNKNOWN)),
             };
             let (bytes, whole) = (message.bytes(), message.is_whole());
-            emit(side, &Event::Body(Body { id, at, bytes, whole, encoding }));
+            emit(side, &Event::Body(Body { at, id, bytes, whole, encoding }));
         }
     }
 }

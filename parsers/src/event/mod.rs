@@ -21,6 +21,7 @@
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 //! | [`Event::Sealed`] | none: no session emits it, but whoever takes TLS apart, where bytes inside can't be read |
 
+mod pairs;
 mod part;
 mod protocol;
 mod status;
@@ -28,6 +29,7 @@ mod text;
 
 use std::fmt;
 
+pub use pairs::{Headers, Pairs, Shown};
 pub use part::Part;
 pub use protocol::{Rpc, Transport};
 pub use status::{
@@ -114,64 +116,23 @@ impl CallId {
     }
 }
 
-/// Names and values of a message's header, visited one after the other without being copied.
-pub trait Pairs {
-    /// Calls `each` with every key and value in the order of the wire. Numeric keys go by their standard name
-    /// (`FromService`), unknown ones as decimal text.
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
-
-    /// As [`Pairs::each`], of pairs with a `wanted` key, without those whose key belongs to the protocol itself (`:path`, `grpc-timeout`): what
-    /// is left was put there by applications and their middleware. May visit some of the others too.
-    fn each_custom(&self, wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
-        self.each(&mut |key, value| {
-            if wanted(key) {
-                each(key, value);
-            }
-        });
-    }
-
-    /// Calls `each` with every field, also those of which a part can't be read because it was sent before the capture
-    /// began. Nothing for headers that are always whole.
-    fn each_field(&self, each: &mut dyn FnMut(Shown<'_>, Shown<'_>)) {
-        _ = each;
-    }
-}
-
-/// The name or the value of a header field, as far as it can be read.
+/// What every event of a call has: which call of which protocol it belongs to, and where its bytes stand. What [`Event::start`] says comes
+/// first here, as in all that are in an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown<'a> {
-    /// Its octets.
-    Text(&'a [u8]),
-    /// Stands in a table entry from before the capture. Equal numbers on the same side of a connection are the same entry.
-    Entry(u64),
-}
-
-impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Pairs for Vec<(K, V)> {
-    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
-        for (key, value) in self {
-            each(key.as_ref(), value.as_ref());
-        }
-    }
-}
-
-/// The header of an event, where it has one.
-pub type Headers<'a> = Option<&'a dyn Pairs>;
-
-/// What every event of a call has: which call of which protocol it belongs to, and where its bytes stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Head {
+    /// Stream offset of its first byte, in the bytes of the side that sent it.
+    pub start: u64,
+    /// Size in bytes as sent, own headers included; 0 if not known yet (then [`Complete`] says).
+    pub bytes: u64,
+    /// Pairs it with other events of its call, within the connection.
+    pub id: CallId,
     /// The RPC protocol.
     pub rpc: Rpc,
     /// What carries it.
     pub transport: Transport,
     /// Payload codec, as in the call record (key `codec`); `None` where nothing says.
     pub codec: Option<&'static str>,
-    /// Pairs it with other events of its call, within the connection.
-    pub id: CallId,
-    /// Stream offset of its first byte, in the bytes of the side that sent it.
-    pub start: u64,
-    /// Size in bytes as sent, own headers included; 0 if not known yet (then [`Complete`] says).
-    pub bytes: u64,
     /// More of its bytes follow, and a [`Complete`] comes when they have passed.
     pub more: bool,
     /// Part of it was lost or cut off; the event holds what was left.
@@ -338,6 +299,7 @@ pub struct Reset<'a> {
 
 /// One side accepts no new streams (HTTP/2 GOAWAY, RFC 9113, section 6.8).
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct GoAway<'a> {
     /// Stream offset of its first byte.
     pub start: u64,
@@ -354,11 +316,12 @@ pub struct GoAway<'a> {
 
 /// The last byte of an event with [`Head::more`] has passed, or is known to be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Complete {
-    /// The id of that event.
-    pub id: CallId,
     /// Stream offset of its last byte.
     pub end: u64,
+    /// The id of that event.
+    pub id: CallId,
     /// Its whole size.
     pub bytes: u64,
     /// Part of it was lost or cut off.
@@ -369,11 +332,12 @@ pub struct Complete {
 /// by sessions that were asked for bodies ([`Session::collect_bodies`](crate::Session::collect_bodies)), directly before the event
 /// that comes with the last byte of its message: the message's own event, or its [`Complete`]. A [`Part`] may have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Body<'a> {
-    /// The id of that event.
-    pub id: CallId,
     /// Stream offset of a byte of its message.
     pub at: u64,
+    /// The id of that event.
+    pub id: CallId,
     /// The bytes, as sent; empty unless `whole`.
     pub bytes: &'a [u8],
     /// Nothing of it is missing, and it is not larger than what was asked for.
@@ -386,6 +350,7 @@ pub struct Body<'a> {
 /// Emitted only by sessions that were asked for them ([`Session::mark_bodies`](crate::Session::mark_bodies)). What heads and errors say is
 /// never among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct BodyPiece<'a> {
     /// Stream offset of its first byte.
     pub at: u64,
@@ -436,6 +401,7 @@ impl fmt::Display for ForeignAnswer<'_> {
 /// The callee answers with something that is no message of the protocol, certainly: nothing of its bytes is missing, and it
 /// stands where a message has to begin. Which call it answers can't be said, but no client of the protocol can read on.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Foreign<'a> {
     /// Stream offset of its first byte.
     pub start: u64,
@@ -592,17 +558,25 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Stream offset of its first byte; of a [`Complete`], of the last byte of what it ends.
+    /// Stream offset of its first byte; of a [`Complete`], of the last byte of what it ends; 0 for what stands before all bytes of a stream.
     #[must_use]
     pub fn start(&self) -> u64 {
         match self {
-            Self::GoAway(goaway) => goaway.start,
-            Self::Complete(complete) => complete.end,
-            Self::Body(body) => body.at,
-            Self::BodyPiece(piece) => piece.at,
-            Self::Foreign(foreign) => foreign.start,
-            Self::Lost { start } | Self::Sealed { start } => *start,
-            _ => self.head().map_or(0, |head| head.start),
+            Self::Request(Request { head: Head { start, .. }, .. })
+            | Self::Open(Open { head: Head { start, .. }, .. })
+            | Self::Begin(Begin { head: Head { start, .. }, .. })
+            | Self::Part(Part { head: Head { start, .. }, .. })
+            | Self::HalfClose(HalfClose { head: Head { start, .. }, .. })
+            | Self::Answer(Answer { head: Head { start, .. }, .. })
+            | Self::Reset(Reset { head: Head { start, .. }, .. })
+            | Self::GoAway(GoAway { start, .. })
+            | Self::Complete(Complete { end: start, .. })
+            | Self::Body(Body { at: start, .. })
+            | Self::BodyPiece(BodyPiece { at: start, .. })
+            | Self::Foreign(Foreign { start, .. })
+            | Self::Lost { start }
+            | Self::Sealed { start } => *start,
+            Self::Prelude(_) => 0,
         }
     }
 
