@@ -298,30 +298,39 @@ impl<R: Reader> Core<R> {
         if input.is_empty() {
             return;
         }
+        let mut at = At { side, offset: stream.offset };
         let mut rest = input;
-        loop {
-            let at = At { side, offset: stream.offset };
+        'steps: loop {
             let step = match stream.state {
-                State::Head => match reader.head(at, rest, emit) {
-                    Step::Done(step) => step,
-                    Step::Body(step, 0) => {
-                        reader.body(at.after(step), &[], 0, emit);
-                        step
-                    }
-                    Step::Body(step, body) => {
-                        stream.state = State::Body(body);
-                        step
-                    }
-                    Step::Lost(step) => {
-                        stream.state = State::Lost;
-                        if stream.marks {
-                            emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
+                State::Head => loop {
+                    match reader.head(at, rest, emit) {
+                        // What stands behind it is a head again.
+                        Step::Done(step) => match rest.get(step..) {
+                            Some(after) if !after.is_empty() => {
+                                (at, rest) = (at.after(step), after);
+                                stream.offset = at.offset;
+                            }
+                            _ => break step,
+                        },
+                        Step::Body(step, 0) => {
+                            reader.body(at.after(step), &[], 0, emit);
+                            break step;
                         }
-                        step
-                    }
-                    Step::Need(need) => {
-                        stream.set_need(need);
-                        break;
+                        Step::Body(step, body) => {
+                            stream.state = State::Body(body);
+                            break step;
+                        }
+                        Step::Lost(step) => {
+                            stream.state = State::Lost;
+                            if stream.marks {
+                                emit_unread(at, rest.get(..step).unwrap_or_default(), emit);
+                            }
+                            break step;
+                        }
+                        Step::Need(need) => {
+                            stream.set_need(need);
+                            break 'steps;
+                        }
                     }
                 },
                 State::Body(left) => {
@@ -341,7 +350,8 @@ impl<R: Reader> Core<R> {
                     step
                 }
             };
-            stream.offset += step as u64;
+            at = at.after(step);
+            stream.offset = at.offset;
             match rest.get(step..) {
                 Some(after) if !after.is_empty() => rest = after,
                 _ => return,

@@ -13,41 +13,32 @@ use crate::session::{At, Need, Step};
 const CONTROL_LIMIT: u32 = 16 * 1024;
 
 impl Connection {
-    /// Reads the frame at the beginning of `input`.
+    /// Reads the frame at the beginning of `input` if it is as nearly all are: sound, whole, and not within a header block of several
+    /// frames. Returns its size.
     #[inline]
-    pub(super) fn read_frame(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+    pub(super) fn read_usual_frame(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Option<usize> {
         let At { side, offset: start } = at;
-        let Ok((rest, head)) = frame::parse_head(input) else {
-            return self.read_any_frame(at, input, emit);
-        };
+        let (rest, head) = frame::parse_head(input).ok()?;
         let length = head.length as usize;
-        // Nearly all frames are sound, whole, and not within a header block of several frames.
         let usual = head.is_usual() && length <= BLOCK_LIMIT && self.direction(side).block.is_none();
-        let Some(payload) = rest.get(..length).filter(|_| usual) else {
-            return self.read_any_frame(at, input, emit);
-        };
+        let payload = rest.get(..length).filter(|_| usual)?;
         match head.kind {
             frame::DATA => {
                 let (at, begins) = (start + frame::HEAD as u64, Some(head.length));
                 let piece = Piece { side, at, begins, data: payload, ends: None, messages: 0 };
                 self.end_data(head, piece, start, emit);
             }
-            frame::HEADERS => {
-                let is_read = self.read_whole_block(side, head, start, payload, emit);
-                if !is_read {
-                    return self.read_any_frame(at, input, emit);
-                }
-            }
+            frame::HEADERS if !self.read_whole_block(side, head, start, payload, emit) => return None,
             // They say nothing of messages.
             _ => {}
         }
-        Step::Done(frame::HEAD + length)
+        Some(frame::HEAD + length)
     }
 
     /// Reads a frame of any kind. Apart, so that the usual ones do not pay for its registers.
     #[cold]
     #[inline(never)]
-    fn read_any_frame(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
+    pub(super) fn read_any_frame(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let At { side, offset: start } = at;
         let (rest, head) = match frame::parse_head(input) {
             Ok(read) => read,

@@ -290,7 +290,13 @@ impl Reader for Connection {
 
     fn head(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) -> Step {
         let step = match self.direction(at.side).phase {
-            Phase::Frames => self.read_frame(at, input, emit),
+            Phase::Frames => match self.read_usual_frame(at, input, emit) {
+                Some(taken) => {
+                    self.streams.advance(at.side, at.after(taken).offset);
+                    return Step::Done(taken);
+                }
+                None => self.read_any_frame(at, input, emit),
+            },
             other => self.read_other(other, at, input, emit),
         };
         if let Step::Done(taken) | Step::Body(taken, _) | Step::Lost(taken) = step {
