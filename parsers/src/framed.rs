@@ -1,18 +1,18 @@
 //! Formats whose messages stand one after the other ([`Framing`]), and the [`Session`] that follows a connection of such a
 //! format.
 
+mod bodies;
+
 use nom::Err;
 
-use crate::bodies::{Bodies, BodySpan, Encodings, Marks, form_of};
+use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Error, Layer, ParseResult, missing};
-use crate::event::{BodyForm, CallId, Complete, Event, Kind, Pairs, Side, Transport};
+use crate::event::{CallId, Complete, Event, Pairs, Side, Transport};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
 use crate::thrift::skip::{Skipped, StructFormat, StructSkip};
-
-/// Bytes of a frame that say how long it is and what it is, in any format here: they stay where the frame can't be decoded.
-const FIXED_HEAD: u64 = 20;
+use bodies::BothBodies;
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
 const SEARCH_TAIL: usize = 64;
@@ -107,6 +107,11 @@ pub trait Framing: Send + 'static {
     fn head_limit(&self) -> usize {
         1024 * 1024
     }
+
+    /// Becomes that of another connection; `false` if it can't ([`Session::renew`]).
+    fn renew(&mut self) -> bool {
+        false
+    }
 }
 
 /// A session for a connection of this format, which expects a message at the first byte of either side.
@@ -163,7 +168,7 @@ impl Inbound {
             if let Some(bodies) = bodies {
                 bodies.of(at.side).end(At { offset: end, ..at }, id, emit);
             }
-            emit(at.side, &Event::Complete(Complete { id, end, bytes, truncated }));
+            emit(at.side, &Event::Complete(Complete { end, id, bytes, truncated }));
         }
     }
 
@@ -305,96 +310,6 @@ struct FramedReader<F> {
     faults: Faults,
     /// The bodies of messages, if somebody asked for them.
     bodies: Option<Box<BothBodies>>,
-}
-
-/// The bodies of messages that somebody asked for.
-struct BothBodies {
-    sides: [Bodies; 2],
-    encodings: Encodings,
-    /// What is reported of their bytes, in place of the bodies.
-    marks: Option<[Marks; 2]>,
-}
-
-impl BothBodies {
-    fn of(&mut self, side: Side) -> &mut Bodies {
-        side.of_mut(&mut self.sides)
-    }
-
-    fn memory(&self) -> usize {
-        self.sides.iter().map(Bodies::memory).sum::<usize>() + self.encodings.memory()
-    }
-
-    /// The next bytes of the message that passes.
-    fn add(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {
-        self.of(at.side).add(bytes);
-        if let Some(marks) = &mut self.marks {
-            at.side.of_mut(marks).add(at, bytes, emit);
-        }
-    }
-
-    /// That many bytes of the message that passes are missing, as far as that is known.
-    fn lose(&mut self, side: Side, missing: u64) {
-        self.of(side).lose();
-        if let Some(marks) = &mut self.marks {
-            side.of_mut(marks).lose(missing);
-        }
-    }
-
-    /// Reports which of the bytes of a message may be replaced, with the first of which `input` begins.
-    fn mark(&mut self, at: At, event: &Event<'_>, span: Option<BodySpan>, input: &[u8], emit: &mut Emit<'_>) {
-        let Some(marks) = &mut self.marks else { return };
-        let body = match (span, event.head()) {
-            // Behind the body may be attachments.
-            (Some(span), Some(head)) => Some((span.start as u64, form_of(head, span))),
-            // The arguments are there, but packed in a way that can't be opened.
-            (None, _) if matches!(event.kind(), Kind::Request | Kind::Oneway) => Some((0, BodyForm::Sealed)),
-            _ => None,
-        };
-        let marks = at.side.of_mut(marks);
-        marks.begin(body);
-        marks.add(at, input, emit);
-    }
-
-    /// A frame without a body passes.
-    #[cold]
-    #[inline(never)]
-    fn pass_over(&mut self, side: Side) {
-        if let Some(marks) = &mut self.marks {
-            side.of_mut(marks).begin(None);
-        }
-    }
-
-    /// The same for a frame that can't be decoded: what follows its fixed head may be replaced.
-    fn mark_undecodable(&mut self, at: At, input: &[u8], emit: &mut Emit<'_>) {
-        if let Some(marks) = &mut self.marks {
-            let marks = at.side.of_mut(marks);
-            marks.begin(Some((FIXED_HEAD, BodyForm::Unread)));
-            marks.add(at, input, emit);
-        }
-    }
-
-    /// Collects the body of the message with which the input of `header` begins. `total`: its size; if all of it is there, its event
-    /// comes next.
-    #[cold]
-    fn begin<F: Framing>(
-        &mut self,
-        at: At,
-        event: &Event<'_>,
-        header: &WireHeader<'_, F>,
-        total: Option<u64>,
-        emit: &mut Emit<'_>,
-    ) {
-        let Some(head) = event.head() else { return };
-        let span = header.framing.body(at.side, header.input, &mut self.encodings);
-        let here = total.map_or(header.input.len(), |total| header.input.len().min(total as usize));
-        let input = header.input.get(..here).unwrap_or_default();
-        self.mark(at, event, span, input, emit);
-        let bodies = self.of(at.side);
-        bodies.begin(span, input);
-        if total == Some(here as u64) {
-            bodies.end(at.after(here.saturating_sub(1)), head.id, emit);
-        }
-    }
 }
 
 impl<F: Framing> FramedReader<F> {
@@ -637,22 +552,25 @@ impl<F: Framing> Reader for FramedReader<F> {
     }
 
     fn collect_bodies(&mut self, limit: usize) {
-        self.bodies = Some(Box::new(BothBodies {
-            sides: [Bodies::new(limit), Bodies::new(limit)],
-            encodings: Encodings::default(),
-            marks: None,
-        }));
+        self.bodies = Some(Box::new(BothBodies::new(limit)));
     }
 
     fn mark_bodies(&mut self) {
         self.collect_bodies(0);
         if let Some(bodies) = &mut self.bodies {
-            bodies.marks = Some(Default::default());
+            bodies.mark_bytes();
         }
     }
 
     fn memory(&self) -> usize {
         self.bodies.as_ref().map_or(0, |bodies| bodies.memory())
+    }
+
+    fn renew(&mut self) -> bool {
+        let Self { framing, inbound, watch, faults, bodies } = self;
+        (*inbound, *faults, *bodies) = (Default::default(), Faults::default(), None);
+        *watch = framing.language().map(Watch::new);
+        framing.renew()
     }
 
     fn datagram(&mut self, at: At, bytes: &[u8], emit: &mut Emit<'_>) {

@@ -353,6 +353,11 @@ impl Framing for Frames {
     fn find(&mut self, _side: Side, input: &[u8]) -> Option<usize> {
         find_frame(input)
     }
+
+    fn renew(&mut self) -> bool {
+        *self = Self::default();
+        true
+    }
 }
 
 #[cfg(test)]

@@ -315,4 +315,9 @@ impl Framing for ThriftFraming {
         (0..input.len())
             .find(|at| input.get(*at..).is_some_and(|rest| self.detected.probe(rest) == Verdict::Yes))
     }
+
+    fn renew(&mut self) -> bool {
+        self.peers = Peers::default();
+        true
+    }
 }
