@@ -3,7 +3,7 @@
 use crate::decode::{FlowKey, KeyWords};
 
 /// Connections that are found without the index, each at a place that its key chooses.
-pub(super) const RECENT: usize = 256;
+pub(super) const RECENT: usize = 512;
 
 /// The last connection at one place of [`Table::recent`](super::Table). All of its key stands here, so that it is found without a look at any
 /// connection's memory.
