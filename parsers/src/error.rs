@@ -145,6 +145,7 @@ pub fn in_layer<'a, O>(
 }
 
 /// `error` with the layer and the offset from the beginning of `input`.
+#[cold]
 pub(crate) fn placed(error: Err<Error>, layer: Layer, input: &[u8]) -> Err<Error> {
     error.map(|error| error.placed(layer, input))
 }
@@ -157,14 +158,20 @@ pub(crate) fn within<'a, O>(
     input: &'a [u8],
     parser: impl FnOnce(&'a [u8]) -> ParseResult<O>,
 ) -> ParseResult<O> {
-    let inner = input.get(..size).unwrap_or(input);
-    parser(inner).map_err(|error| match error {
-        Err::Incomplete(needed) => match inner.len().saturating_add(missing(needed)) {
+    parser(input.get(..size).unwrap_or(input)).map_err(|error| bound(error, size, too_long, input))
+}
+
+/// Makes of what a parser said of the first `size` bytes of `input` what is to be said of all of it.
+#[cold]
+pub(crate) fn bound(error: Err<Error>, size: usize, too_long: &'static str, input: &[u8]) -> Err<Error> {
+    let inner = size.min(input.len());
+    match error {
+        Err::Incomplete(needed) => match inner.saturating_add(missing(needed)) {
             needed if needed > size => Err::Error(exceeds(needed, size, too_long, input)),
             _ => error,
         },
-        error => error.map(|error| error.before(input.len() - inner.len())),
-    })
+        error => error.map(|error| error.before(input.len() - inner)),
+    }
 }
 
 /// The error of a frame of `size` bytes at the beginning of `input` whose content needs more.

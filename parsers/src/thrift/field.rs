@@ -40,6 +40,7 @@ impl Encoded {
     }
 
     /// The type of that number, if there is one.
+    #[inline]
     pub(super) fn value_type(self) -> Option<Type> {
         Some(match self {
             Self::Binary(2) | Self::CompactField(1 | 2) | Self::CompactElement(1 | 2) => Type::Bool,

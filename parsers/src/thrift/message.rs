@@ -2,18 +2,18 @@
 
 use nom::{Err, Parser as _};
 
+use super::payload::{error_message, kitex_head};
 use super::types::{Encoding, Envelope, MessageType, ReplyBody};
 use super::{binary, compact, json};
-use crate::error::{Layer, ParseResult, incomplete, missing, placed, wrong};
+use crate::error::{Error, Layer, ParseResult, bound, exceeds, incomplete, missing, placed, wrong};
 
-/// Reads the message at the beginning of `input`; its first byte says the encoding. `Incomplete` only for the head:
-/// an outcome that is not there yet is [`ReplyBody::Short`].
+const TOO_LONG: &str = "message longer than its frame";
+
+/// Reads the message at the beginning of `input`, which is one of thrift's own; its first byte says the encoding. `Incomplete` only for
+/// the head: an outcome that is not there yet is [`ReplyBody::Short`].
 pub fn parse_message(input: &[u8]) -> ParseResult<Envelope<'_>> {
-    let Some(first) = input.first() else { return incomplete(1) };
-    match Encoding::of_first_byte(*first) {
-        Some(encoding) => parse_message_in(encoding, input),
-        None => wrong(input, "not a thrift message").map_err(|error| placed(error, Layer::Payload, input)),
-    }
+    let encoding = input.first().and_then(|first| Encoding::of_first_byte(*first));
+    parse_within(encoding, input, 0, usize::MAX)
 }
 
 /// Encoding and type of the message at the beginning of `input`, which may end before its name does. `None` if they can't be told.
@@ -26,21 +26,51 @@ pub(crate) fn parse_beginning(input: &[u8]) -> Option<(Encoding, MessageType)> {
     read.ok()
 }
 
-/// Reads the message at the beginning of `input` in a known encoding, which is one of thrift's own.
+/// Reads the message at the beginning of `input` in a known encoding.
 pub fn parse_message_in(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
-    parse(encoding, input).map_err(|error| placed(error, Layer::Payload, input))
+    parse_within(Some(encoding), input, 0, usize::MAX)
 }
 
-fn parse(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
+/// Reads a message of `size` bytes, of which there may be fewer, or more, at `start` of `input`; `None` if none begins like this. Offsets
+/// of the result count from the beginning of `input`.
+pub(super) fn parse_within(
+    encoding: Option<Encoding>,
+    input: &[u8],
+    start: usize,
+    size: usize,
+) -> ParseResult<Envelope<'_>> {
+    let rest = input.get(start..).unwrap_or_default();
+    let message = rest.get(..size).unwrap_or(rest);
+    let read = match encoding {
+        Some(encoding) => parse(encoding, message, start, size),
+        None if message.is_empty() => incomplete(1),
+        None => wrong(message, "not a thrift message"),
+    };
+    read.map_err(|error| placed_outside(error, input, start, size))
+}
+
+/// An error of a message of `size` bytes at `start` of `input`.
+#[cold]
+#[inline(never)]
+fn placed_outside(error: Err<Error>, input: &[u8], start: usize, size: usize) -> Err<Error> {
+    let rest = input.get(start..).unwrap_or_default();
+    placed(bound(error, size, TOO_LONG, rest), Layer::Payload, input)
+}
+
+/// Reads the message `input` of `size` bytes. Offsets of the result count from `start` bytes before it.
+#[inline]
+fn parse(encoding: Encoding, input: &[u8], start: usize, size: usize) -> ParseResult<Envelope<'_>> {
     let (body, head) = match encoding {
         Encoding::Binary => binary::strict_head(input),
         Encoding::OldBinary => binary::old_head(input),
         Encoding::Compact => compact::head(input),
         Encoding::Json => json::head(input),
-        Encoding::KitexProtobuf => wrong(input, "not a thrift message"),
+        Encoding::KitexProtobuf => kitex_head(input),
     }?;
     let outcome = match (head.message_type, encoding) {
-        (MessageType::Call | MessageType::Oneway, _) => Ok((body, ReplyBody::Nothing)),
+        (MessageType::Call | MessageType::Oneway, _) | (MessageType::Reply, Encoding::KitexProtobuf) => {
+            Ok((body, ReplyBody::Nothing))
+        }
         (MessageType::Reply, Encoding::Compact) => compact::result.map(ReplyBody::Result).parse(body),
         (MessageType::Reply, Encoding::Json) => json::result.map(ReplyBody::Result).parse(body),
         (MessageType::Reply, _) => binary::result.map(ReplyBody::Result).parse(body),
@@ -48,10 +78,19 @@ fn parse(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
             compact::exception.map(ReplyBody::Exception).parse(body)
         }
         (MessageType::Exception, Encoding::Json) => json::exception.map(ReplyBody::Exception).parse(body),
+        (MessageType::Exception, Encoding::KitexProtobuf) if input.len() < size => {
+            incomplete(size - input.len())
+        }
+        (MessageType::Exception, Encoding::KitexProtobuf) => {
+            error_message(body).map(|exception| (body, ReplyBody::Exception(exception)))
+        }
         (MessageType::Exception, _) => binary::exception.map(ReplyBody::Exception).parse(body),
     };
     let outcome = match outcome {
-        Err(Err::Incomplete(needed)) => ReplyBody::Short(input.len().saturating_add(missing(needed))),
+        Err(Err::Incomplete(needed)) => match input.len().saturating_add(missing(needed)) {
+            needed if needed > size => return Err(Err::Error(exceeds(needed, size, TOO_LONG, input))),
+            needed => ReplyBody::Short(start.saturating_add(needed)),
+        },
         outcome => outcome?.1,
     };
     Ok(Envelope {
@@ -59,7 +98,7 @@ fn parse(encoding: Encoding, input: &[u8]) -> ParseResult<Envelope<'_>> {
         message_type: head.message_type,
         name: head.name,
         seq_id: head.seq_id,
-        body: input.len() - body.len(),
+        body: start + input.len() - body.len(),
         outcome,
     })
 }

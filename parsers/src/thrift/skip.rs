@@ -4,8 +4,6 @@ mod mask;
 
 pub use mask::{Note, StructMask, Veil};
 
-use nom::combinator::{success, verify};
-use nom::error::context;
 use nom::{Err, Parser as _};
 use smallvec::SmallVec;
 
@@ -61,10 +59,13 @@ fn value_head(kind: Encoded) -> impl FnMut(&[u8]) -> Parse<'_, Remainder> {
             return Ok((input, Remainder::Bytes(size)));
         }
         match (value_type, kind) {
-            (Type::String, Encoded::Binary(_)) => {
-                bounded(be_u32.map(u64::from)).map(Remainder::Bytes).parse(input)
+            (Type::String, _) => {
+                let (rest, length) = match kind {
+                    Encoded::Binary(_) => be_u32(input).map(|(rest, length)| (rest, u64::from(length))),
+                    Encoded::CompactField(_) | Encoded::CompactElement(_) => varint(input),
+                }?;
+                sized(length, input, rest)
             }
-            (Type::String, _) => bounded(varint).map(Remainder::Bytes).parse(input),
             (Type::Struct, _) => Ok((input, Remainder::Level(Level::Struct))),
             (Type::List | Type::Set, _) => {
                 let (rest, (element, count)) = list_head(kind)(input)?;
@@ -95,17 +96,19 @@ fn elements(count: u64, next: Encoded, after: Encoded, rest: &[u8]) -> Parse<'_,
     match (fixed_size(next, one), fixed_size(after, two)) {
         (Some(one), Some(two)) => {
             let bytes = count / 2 * (one + two) + count % 2 * one;
-            bounded(success(bytes)).map(Remainder::Bytes).parse(rest)
+            sized(bytes, rest, rest)
         }
         _ => Ok((rest, Remainder::Level(Level::Elements { left: count, next, after }))),
     }
 }
 
-/// A number of bytes that a value can have.
-fn bounded<'a>(
-    number: impl nom::Parser<&'a [u8], Output = u64, Error = Error>,
-) -> impl nom::Parser<&'a [u8], Output = u64, Error = Error> {
-    context("length over the limit", verify(number, |number| *number < VALUE_LIMIT))
+/// What follows the head of a value of so many bytes: `rest`. At `head`, the number stands.
+fn sized<'a>(bytes: u64, head: &[u8], rest: &'a [u8]) -> Parse<'a, Remainder> {
+    if bytes < VALUE_LIMIT {
+        Ok((rest, Remainder::Bytes(bytes)))
+    } else {
+        wrong(head, "length over the limit")
+    }
 }
 
 /// How a struct is written.
@@ -257,15 +260,24 @@ impl StructSkip {
                 }
                 continue;
             }
-            // A head that began in another piece gets one byte after the other.
-            let mut head = std::mem::take(&mut self.head);
-            head.extend(rest.iter().take(1).copied());
+            self.step_byte(rest)?;
             at += 1;
-            match self.step(&head) {
-                Ok(_) => {}
-                Err(Err::Incomplete(_)) if head.len() < HEAD_LIMIT => self.head = head,
-                Err(error) => return Err(self.error(&error)),
+        }
+    }
+
+    /// A head that began in another piece gets one byte after the other.
+    #[cold]
+    #[inline(never)]
+    fn step_byte(&mut self, rest: &[u8]) -> Result<(), Error> {
+        let mut head = std::mem::take(&mut self.head);
+        head.extend(rest.iter().take(1).copied());
+        match self.step(&head) {
+            Ok(_) => Ok(()),
+            Err(Err::Incomplete(_)) if head.len() < HEAD_LIMIT => {
+                self.head = head;
+                Ok(())
             }
+            Err(error) => Err(self.error(&error)),
         }
     }
 
@@ -285,6 +297,7 @@ impl StructSkip {
     }
 
     /// Reads the next head, which is at the beginning of `input`. Changes nothing if it is not whole.
+    #[inline]
     fn step<'a>(&mut self, input: &'a [u8]) -> Parse<'a, ()> {
         let (rest, kind) = match &self.top {
             None => return Ok((input, ())),

@@ -27,7 +27,11 @@ pub(super) fn parse<'a>(
     input: Input<'a>,
     _unpacked: &'a mut Vec<u8>,
 ) -> ParseResult<Parsed<'a>> {
-    let envelope = parse_message(input.bytes)?;
+    let read = parse_message(input.bytes);
+    let envelope = match &read {
+        Ok(envelope) => envelope,
+        Err(error) => return Err(error.clone()),
+    };
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(input.bytes.len()));
     }

@@ -40,9 +40,10 @@ pub(super) fn parse<'a>(
 ) -> ParseResult<Parsed<'a>> {
     let (message, length) = be_u32(input.bytes)?;
     let bytes = u64::from(length) + 4;
-    let envelope = match parse_bare(message, length as usize) {
+    let read = parse_bare(message, length as usize);
+    let envelope = match &read {
         Ok(envelope) => envelope,
-        Err(error) => return input.give_up(bytes, placed(error, Layer::Payload, input.bytes)),
+        Err(error) => return input.give_up(bytes, placed(error.clone(), Layer::Payload, input.bytes)),
     };
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(message.len()));

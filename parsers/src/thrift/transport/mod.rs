@@ -156,13 +156,19 @@ impl ThriftTransport {
     }
 
     /// The transport of a message that begins with these bytes.
-    #[inline]
     fn of(input: &[u8]) -> ParseResult<Self> {
+        Self::usual(input).map_or_else(|| Self::of_any(input), Ok)
+    }
+
+    /// The same for nearly all messages: a length within the limit and what follows it, or what no length begins with.
+    #[inline]
+    fn usual(input: &[u8]) -> Option<Self> {
         match input {
-            // Nearly all messages: a length within the limit, and what follows it.
-            [0..=0x3f, _, _, _, 0x10, 0x00, ..] => Ok(Self::TtHeader),
-            [0..=0x3f, _, _, _, 0 | 0x80 | 0x82 | 0x90 | b'[', ..] => Ok(Self::Framed),
-            _ => Self::of_any(input),
+            [0..=0x3f, _, _, _, 0x10, 0x00, ..] => Some(Self::TtHeader),
+            [0..=0x3f, _, _, _, 0 | 0x80 | 0x82 | 0x90 | b'[', ..] => Some(Self::Framed),
+            [0..=0x3f, _, _, _, 0x0f, _, ..] => Some(Self::THeader),
+            [0x80, 0x01, ..] | [0x82, ..] => Some(Self::Buffered),
+            _ => None,
         }
     }
 
@@ -263,7 +269,20 @@ struct ThriftFraming {
 }
 
 impl ThriftFraming {
+    #[inline]
     fn read<'a>(&mut self, input: Input<'a>, unpacked: &'a mut Vec<u8>) -> ParseResult<Parsed<'a>> {
+        match ThriftTransport::usual(input.bytes) {
+            Some(transport) if self.detected != ThriftTransport::TTwitter => {
+                (transport.functions().parse)(&mut self.peers, input, unpacked)
+            }
+            _ => self.read_any(input, unpacked),
+        }
+    }
+
+    /// The same for any message.
+    #[cold]
+    #[inline(never)]
+    fn read_any<'a>(&mut self, input: Input<'a>, unpacked: &'a mut Vec<u8>) -> ParseResult<Parsed<'a>> {
         let transport = self.detected.next(input.bytes)?;
         (transport.functions().parse)(&mut self.peers, input, unpacked)
     }

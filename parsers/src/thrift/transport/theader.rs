@@ -238,13 +238,13 @@ pub(super) fn parse<'a>(
     };
     let transforms = within(header.len(), TOO_LONG, rest, |header| variable_header(header, |_, _, _| {}))
         .map_err(|error| placed(error, Layer::Header, input.bytes))?;
-    let envelope = match transforms.as_slice() {
+    let read = match transforms.as_slice() {
         [] => parse_bare(payload, head.payload_size()),
         [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut, unpacked),
         // Other transforms hide the message.
         _ => return Ok(Parsed::Control { bytes }),
     };
-    let envelope = match envelope {
+    let envelope = match &read {
         Ok(envelope) => envelope,
         Err(Err::Incomplete(_)) if input.cut && transforms.is_empty() && !peers.own_ids => {
             let Some((encoding, message_type)) = parse_beginning(payload) else {
@@ -253,7 +253,7 @@ pub(super) fn parse<'a>(
             peers.learn(input.side, message_type);
             return Ok(Parsed::Message { event: nameless(encoding, message_type, head.seq_id), bytes });
         }
-        Err(error) => return input.give_up(bytes, placed(error, Layer::Payload, input.bytes)),
+        Err(error) => return input.give_up(bytes, placed(error.clone(), Layer::Payload, input.bytes)),
     };
     if let Some(needed) = envelope.wanted().filter(|_| !input.cut) {
         return incomplete(needed.saturating_sub(payload.len()));
