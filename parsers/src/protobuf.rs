@@ -64,7 +64,16 @@ pub(crate) fn field(input: &[u8]) -> Parse<'_, Field<'_>> {
 }
 
 /// The same for a field of any kind.
+#[inline(never)]
 fn any_field(input: &[u8]) -> Parse<'_, Field<'_>> {
+    // Nearly all others are larger numbers.
+    if let [tag @ 0x08..0x80, rest @ ..] = input {
+        let (number, wire_type) = (u32::from(tag >> 3), tag & 7);
+        if wire_type == 0 {
+            let (rest, value) = varint(rest)?;
+            return Ok((rest, Field { number, value: Value::Varint(value) }));
+        }
+    }
     let (rest, (number, wire_type)) = tag(input)?;
     let (rest, value) = match wire_type {
         0 => varint.map(Value::Varint).parse(rest),

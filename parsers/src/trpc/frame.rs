@@ -80,30 +80,56 @@ fn is_stream(input: &[u8]) -> Parse<'_, bool> {
     context("unknown frame type", verify(be_u8, |kind| *kind <= 1)).map(|kind| kind == 1).parse(input)
 }
 
+impl FrameType {
+    /// The type of these two numbers.
+    fn of(is_stream: bool, kind: u8) -> Option<Self> {
+        match (is_stream, kind) {
+            (false, 0) => Some(Self::Unary),
+            (true, 1) => Some(Self::Init),
+            (true, 2) => Some(Self::Data),
+            (true, 3) => Some(Self::Feedback),
+            (true, 4) => Some(Self::Close),
+            _ => None,
+        }
+    }
+}
+
 fn frame_type(input: &[u8]) -> Parse<'_, FrameType> {
     let (input, is_stream) = is_stream(input)?;
-    let known = |kind| match (is_stream, kind) {
-        (false, 0) => Some(FrameType::Unary),
-        (true, 1) => Some(FrameType::Init),
-        (true, 2) => Some(FrameType::Data),
-        (true, 3) => Some(FrameType::Feedback),
-        (true, 4) => Some(FrameType::Close),
-        _ => None,
-    };
-    context("unknown stream frame type", map_opt(be_u8, known)).parse(input)
+    context("unknown stream frame type", map_opt(be_u8, |kind| FrameType::of(is_stream, kind))).parse(input)
+}
+
+/// Whether a frame can have this size, with a protobuf head of that size.
+fn add_up(total: u32, protobuf: u16) -> bool {
+    (HEAD_LEN as u32 + u32::from(protobuf)..=FRAME_LIMIT).contains(&total)
 }
 
 /// Total size and size of the protobuf head.
 fn sizes(input: &[u8]) -> Parse<'_, (u32, u16)> {
-    let add_up = |(total, protobuf): &(u32, u16)| {
-        (HEAD_LEN as u32 + u32::from(*protobuf)..=FRAME_LIMIT).contains(total)
-    };
     let what = "size of the frame and size of its head do not add up";
-    context(what, verify((be_u32, be_u16), add_up)).parse(input)
+    context(what, verify((be_u32, be_u16), |(total, protobuf)| add_up(*total, *protobuf))).parse(input)
 }
 
 /// The fixed head of a frame.
 pub(super) fn frame_head(input: &[u8]) -> Parse<'_, FrameHead> {
+    // Nearly all: in one piece and sound.
+    if let Some((head, rest)) = input.split_first_chunk::<HEAD_LEN>()
+        && let [0x09, 0x30, stream @ 0..=1, kind, t0, t1, t2, t3, p0, p1, s0, s1, s2, s3, version, _] = *head
+        && let Some(frame_type) = FrameType::of(stream == 1, kind)
+    {
+        let (total, protobuf) = (u32::from_be_bytes([t0, t1, t2, t3]), u16::from_be_bytes([p0, p1]));
+        if add_up(total, protobuf) && (stream == 0 || protobuf == 0) {
+            let stream_id = u32::from_be_bytes([s0, s1, s2, s3]);
+            return Ok((rest, FrameHead { frame_type, total, protobuf, stream_id, version }));
+        }
+    }
+    any_frame_head(input)
+}
+
+/// The same for any frame.
+#[cold]
+#[inline(never)]
+fn any_frame_head(input: &[u8]) -> Parse<'_, FrameHead> {
     // Version and reserved byte differ between the libraries and have no meaning for the protocol.
     let (rest, (_magic, frame_type, (total, protobuf), stream_id, version, _reserved)) =
         (magic, frame_type, sizes, be_u32, be_u8, be_u8).parse(input)?;

@@ -256,25 +256,26 @@ impl Frames {
             return Ok(Parsed::Control { bytes });
         }
         let id = unary::request_id(fields);
-        Ok(match role {
+        // In each branch, so that the event is made where it is returned.
+        let message = |event| Ok(Parsed::Message { event, bytes });
+        match role {
             Some(Role::Request) => {
                 if fields.whole {
                     self.caller.get_or_insert(side);
                     self.zero_id |= id == 0;
                 }
-                Parsed::Message { event: unary::request(head, fields), bytes }
+                message(unary::request(head, fields))
             }
             // trpc-go answers a stray stream frame with a unary one whose head was cleared: it belongs to no call
             // (`stream/server.go`).
-            Some(Role::Answer) if id == 0 && !self.zero_id => Parsed::Control { bytes },
-            Some(Role::Answer) => {
+            Some(Role::Answer) if id != 0 || self.zero_id => {
                 if fields.whole {
                     self.caller.get_or_insert(side.other());
                 }
-                Parsed::Message { event: unary::answer(head, fields), bytes }
+                message(unary::answer(head, fields))
             }
-            None => Parsed::Control { bytes },
-        })
+            Some(Role::Answer) | None => Ok(Parsed::Control { bytes }),
+        }
     }
 }
 
