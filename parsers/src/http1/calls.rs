@@ -63,7 +63,8 @@ pub(super) fn is_thrift(head: &Head<'_>) -> bool {
         b"application/vnd.apache.thrift.compact",
         b"application/vnd.apache.thrift.json",
     ];
-    known.iter().any(|known| media_type(head).eq_ignore_ascii_case(known))
+    let sent = media_type(head);
+    known.iter().any(|known| sent.eq_ignore_ascii_case(known))
 }
 
 /// Whether the head is of a request that a tRPC client made.
@@ -76,21 +77,25 @@ pub(super) fn is_trpc_error(head: &Head<'_>) -> bool {
     head.field("trpc-ret").is_some() || head.field("trpc-func-ret").is_some()
 }
 
-/// The name of a tRPC serialization by its media type (trpc-go `http/codec.go`, `contentTypeSerializationType`).
+/// The names of tRPC's serializations by their media types (trpc-go `http/codec.go`, `contentTypeSerializationType`).
+const CODECS: [(&str, &str); 11] = [
+    ("application/proto", "protobuf"),
+    ("application/pb", "protobuf"),
+    ("application/protobuf", "protobuf"),
+    ("application/x-protobuf", "protobuf"),
+    ("application/json", "json"),
+    ("application/jce", "jce"),
+    ("application/flatbuffer", "flatbuffers"),
+    ("application/xml", "xml"),
+    ("text/xml", "xml"),
+    ("application/octet-stream", "noop"),
+    ("application/x-www-form-urlencoded", "form"),
+];
+
+/// The name of the serialization of a head's content.
 fn codec(head: &Head<'_>) -> Option<&'static str> {
-    let subtype = media_type(head).to_ascii_lowercase();
-    Some(match subtype.as_slice() {
-        b"application/proto" | b"application/pb" | b"application/protobuf" | b"application/x-protobuf" => {
-            "protobuf"
-        }
-        b"application/json" => "json",
-        b"application/jce" => "jce",
-        b"application/flatbuffer" => "flatbuffers",
-        b"application/xml" | b"text/xml" => "xml",
-        b"application/octet-stream" => "noop",
-        b"application/x-www-form-urlencoded" => "form",
-        _ => return None,
-    })
+    let sent = media_type(head);
+    CODECS.iter().find(|(known, _)| sent.eq_ignore_ascii_case(known.as_bytes())).map(|(_, name)| *name)
 }
 
 /// Service and method of a target `/service/method?query`.

@@ -138,6 +138,19 @@ fn parse_start(line: &[u8]) -> Option<(Start<'_>, u8)> {
     known.then_some((Start::Request { method: first, target }, minor))
 }
 
+/// What is wrong with a line at `at` that is no header field.
+#[cold]
+fn improper_field(at: usize, line: &[u8]) -> Error {
+    error(
+        at,
+        if line.contains(&b':') {
+            "header field without a proper name"
+        } else {
+            "header field without a colon"
+        },
+    )
+}
+
 /// Reads the head at the beginning of `input`. `None`: it is not whole.
 pub fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Error> {
     if !may_begin(input) {
@@ -158,12 +171,19 @@ pub fn parse_head(input: &[u8]) -> Result<Option<Head<'_>>, Error> {
         if fields.len() == FIELD_LIMIT || next > HEAD_LIMIT {
             return Err(error(at, "head over the limit"));
         }
-        let colon = memchr::memchr(b':', line).ok_or_else(|| error(at, "header field without a colon"))?;
-        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-            return Err(error(at, "header field without a proper name"));
-        }
-        fields.push((name, value.get(1..).unwrap_or_default().trim_ascii()));
+        // No colon is a character of a token.
+        let Some((name, value)) = line
+            .iter()
+            .position(|byte| !is_token(*byte))
+            .and_then(|end| {
+                let (name, value) = line.split_at_checked(end)?;
+                Some((name, value.strip_prefix(b":")?))
+            })
+            .filter(|(name, _)| !name.is_empty())
+        else {
+            return Err(improper_field(at, line));
+        };
+        fields.push((name, value.trim_ascii()));
         at = next;
     }
 }

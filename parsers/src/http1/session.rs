@@ -1,5 +1,7 @@
 //! The state of one connection: where each side stands in its messages, and which bodies are read for a call.
 
+mod thrift;
+
 use std::num::NonZeroU32;
 
 use super::body::{self, Chunks, Length};
@@ -9,14 +11,11 @@ use super::head::{self, HEAD_LIMIT, Head, Start};
 use super::web::Web;
 use crate::bodies::{Shape, StreamBodies};
 use crate::error::{Error, Layer};
-use crate::event::{Body, BodyForm, BodyPiece, CallId, Complete, Event, Kind, Rpc, Side};
+use crate::event::{BodyForm, BodyPiece, CallId, Complete, Event, Rpc, Side};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::Emit;
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step, UNBOUNDED};
 use crate::web::{BodyEnd, Claimed};
-
-/// The most bytes of a thrift body that are kept to read its outcome: an exception's text may be long.
-const CONTENT_LIMIT: usize = 288 * 1024;
 
 /// The largest head of a request that is kept because it may turn out to be tRPC.
 const CANDIDATE_LIMIT: usize = 8 * 1024;
@@ -57,7 +56,7 @@ pub(super) enum Purpose {
     Announced(Option<Box<StreamBodies>>),
     /// It is read as a message of Connect or its kin.
     Web(Box<Web>),
-    /// It is kept to be read as a thrift message. `orphan`: an answer whose request was not seen. `broken`: bytes of it
+    /// It is kept to be read as a thrift message, with its head. `orphan`: an answer whose request was not seen. `broken`: bytes of it
     /// are missing, so that what follows is not kept.
     Thrift { head: Vec<u8>, content: Vec<u8>, orphan: bool, broken: bool },
 }
@@ -120,10 +119,6 @@ pub(super) fn place(event: &mut Event<'_>, start: u64, bytes: u64, more: bool, t
     if let Some(head) = event.head_mut() {
         (head.start, head.bytes, head.more, head.truncated) = (start, bytes, more, truncated);
     }
-}
-
-fn keep(head: &[u8], orphan: bool) -> Purpose {
-    Purpose::Thrift { head: head.to_vec(), content: Vec::new(), orphan, broken: false }
 }
 
 /// A head on the wire.
@@ -238,7 +233,7 @@ impl Connection {
         self.take_sides(at.side, emit);
         let bodies = self.limit();
         let placed = Placed { head: &head, sent: &sent, at, available: input, cut: true, bodies };
-        let purpose = self.take_request(&placed, method, Length::UntilClose, emit);
+        let purpose = self.take_request(&placed, method, Length::UntilClose, emit).with_head(&sent);
         self.direction(at.side).open = Some(Open { start: at.offset, bytes: None, purpose, truncated: true });
     }
 
@@ -307,6 +302,7 @@ impl Connection {
             }
         };
         let bytes = whole_size(head, length);
+        let purpose = self.read_or_keep(placed, length, purpose, emit);
         let open = Some(Open { start: at.offset, bytes, purpose, truncated: false });
         *self.direction(at.side) = Direction { phase, open };
         Ok(step)
@@ -336,7 +332,7 @@ impl Connection {
             let mut request = calls::trpc_request(head);
             (Asked::Trpc, placed.announce(&mut request, length, emit))
         } else if calls::is_thrift(head) && method == b"POST" {
-            (Asked::ThriftComing, keep(sent, false))
+            (Asked::ThriftComing, Purpose::thrift(false))
         } else if let Claimed::Yes(claim) = super::web::claim(head) {
             (Asked::Web(claim), Web::request(placed, claim, length, emit))
         } else if sent.len() <= CANDIDATE_LIMIT && matches!(method, b"GET" | b"POST") && !placed.cut {
@@ -362,7 +358,7 @@ impl Connection {
         length: Length,
         emit: &mut Emit<'_>,
     ) -> Purpose {
-        let Placed { head, sent, at, .. } = *placed;
+        let Placed { head, at, .. } = *placed;
         let empty = length == Length::Known(0);
         let trpc = |emit: &mut Emit<'_>| placed.announce(&mut calls::trpc_answer(head, !empty), length, emit);
         match asked {
@@ -380,11 +376,11 @@ impl Connection {
             }
             Some(Asked::Web(claim)) => Web::answer(placed, claim, length, emit),
             None if calls::is_trpc_error(head) => trpc(emit),
-            None if calls::is_thrift(head) => keep(sent, true),
+            None if calls::is_thrift(head) => Purpose::thrift(true),
             // The answer to a one-way call says nothing: it is there because HTTP wants one.
             Some(Asked::Thrift { oneway: true }) if empty && calls::is_success(head) => Purpose::Pass,
             Some(Asked::ThriftComing | Asked::Thrift { .. }) if calls::is_thrift(head) && !empty => {
-                keep(sent, false)
+                Purpose::thrift(false)
             }
             Some(Asked::ThriftComing | Asked::Thrift { .. }) if empty && calls::is_success(head) => {
                 placed.announce(&mut calls::thrift_silence(head), length, emit)
@@ -408,81 +404,6 @@ impl Connection {
         }
     }
 
-    /// Keeps bytes of a body that is read as a thrift message, up to `end`.
-    fn keep_content(&mut self, end: At, bytes: &[u8], emit: &mut Emit<'_>) {
-        if let Some(Open { purpose: Purpose::Thrift { content, broken: false, .. }, .. }) =
-            &mut self.direction(end.side).open
-        {
-            let room = CONTENT_LIMIT.saturating_sub(content.len());
-            content.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-            if content.len() == CONTENT_LIMIT {
-                self.emit_thrift(end, true, emit);
-                self.mark(end, bytes.get(room.min(bytes.len())..).unwrap_or_default(), emit);
-            }
-        }
-    }
-
-    /// Reads the thrift message that was kept and emits what it says; `end` is where it ends, or goes on if `more`.
-    fn emit_thrift(&mut self, end: At, more: bool, emit: &mut Emit<'_>) {
-        let Some(open) = &mut self.direction(end.side).open else { return };
-        let after = if more { Purpose::Announced(None) } else { Purpose::Pass };
-        let (head, content, orphan, broken) = match std::mem::replace(&mut open.purpose, after) {
-            Purpose::Thrift { head, content, orphan, broken } => (head, content, orphan, broken),
-            other => {
-                open.purpose = other;
-                return;
-            }
-        };
-        let Ok(Some(head)) = head::parse_head(&head) else { return };
-        let (truncated, whole_length) = (open.truncated || broken, open.bytes.is_some());
-        let whole = if more || truncated { 0 } else { end.offset - open.start };
-        let (start, bytes) = (open.start, open.bytes.unwrap_or(whole));
-        let message = calls::thrift_message(&head, &content);
-        if self.marks {
-            let content_at = At { offset: start + head.len as u64, ..end };
-            if let Some(piece) = calls::thrift_piece(message.as_ref(), content_at, &content, whole_length) {
-                emit(end.side, &Event::BodyPiece(piece));
-            }
-        }
-        let is_request = matches!(head.start, Start::Request { .. });
-        if is_request {
-            match &message {
-                Some(event) => {
-                    let oneway = event.kind() == Kind::Oneway;
-                    self.exchanges.resolve_thrift(Some(Asked::Thrift { oneway }));
-                }
-                // Whether it was a call is for its answer to say.
-                None if truncated && content.is_empty() => self.exchanges.resolve_thrift(None),
-                None => self.exchanges.resolve_thrift(Some(Asked::Foreign)),
-            }
-        }
-        match message {
-            Some(mut event) => {
-                place(&mut event, start, bytes, more, truncated);
-                if let Some(limit) = self.limit() {
-                    let body = calls::thrift_body(&content).filter(|body| body.len() <= limit);
-                    let whole = body.is_some() && !more && !truncated;
-                    let bytes = body.filter(|_| whole).unwrap_or_default();
-                    let body = Body { id: CallId::Order, at: start, bytes, whole, encoding: None };
-                    emit(end.side, &Event::Body(body));
-                }
-                emit(end.side, &event);
-            }
-            None if is_request || orphan => {
-                if let Some(open) = &mut self.direction(end.side).open {
-                    open.purpose = Purpose::Pass;
-                }
-            }
-            None => {
-                let silence = content.is_empty() && !truncated && calls::is_success(&head);
-                let mut answer =
-                    if silence { calls::thrift_silence(&head) } else { calls::thrift_status(&head, true) };
-                place(&mut answer, start, bytes, more, truncated);
-                emit(end.side, &answer);
-            }
-        }
-    }
-
     /// The message of a side ends at `end`: emits what was waiting for that.
     fn finish(&mut self, end: At, emit: &mut Emit<'_>) {
         let At { side, offset } = end;
@@ -500,7 +421,7 @@ impl Connection {
         let bytes = open.bytes.unwrap_or(offset - open.start);
         if matches!(open.purpose, Purpose::Announced(_)) {
             let (id, end, truncated) = (CallId::Order, offset.saturating_sub(1), open.truncated);
-            emit(side, &Event::Complete(Complete { id, end, bytes, truncated }));
+            emit(side, &Event::Complete(Complete { end, id, bytes, truncated }));
         }
         if self.client == Some(side) {
             self.exchanges.complete(open.start, bytes);
