@@ -55,6 +55,11 @@ macro_rules! inherit {
         }
 
         #[test]
+        fn begins_anew_for_another_connection() {
+            crate::testing::check_renewal($module, &$protocol);
+        }
+
+        #[test]
         fn survives_hostile_bytes() {
             crate::testing::check_hostile_bytes($module, &$protocol);
         }
@@ -419,6 +424,34 @@ impl Noise {
 
     fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// A session whose connection is over sees in another one what a new session sees, whatever the first one left.
+pub(crate) fn check_renewal(module: &str, protocol: &dyn Protocol) {
+    let mut noise = Noise(0xa9a1);
+    for (name, conversation) in samples(module) {
+        let whole = messages(protocol, &conversation);
+        for _ in 0..50 {
+            let mut used = Feed::new(protocol);
+            // The sides change places, and messages stay open.
+            for (side, bytes) in &conversation {
+                used.data(side.other(), &bytes[..=noise.below(bytes.len())]);
+                if noise.below(4) == 0 {
+                    used.gap(side.other(), Some(noise.below(50) as u64));
+                }
+            }
+            let mut session = used.session;
+            if !session.renew() {
+                return;
+            }
+            session.collect_bodies(bodies::LIMIT);
+            let mut again = Feed { session, ..Feed::new(protocol) };
+            for (side, bytes) in &conversation {
+                again.data(*side, bytes);
+            }
+            assert_eq!(again.finish(), whole, "{module}/{name}");
+        }
     }
 }
 
