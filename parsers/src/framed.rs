@@ -46,6 +46,8 @@ pub enum Parsed<'a> {
         bytes: u64,
         /// What is wrong with them.
         error: Error,
+        /// No peer could decode it.
+        by_all: bool,
     },
 }
 
@@ -329,11 +331,11 @@ impl<F: Framing> FramedReader<F> {
         watch.is_some_and(|watch| watch.last(at, carried, faults, emit))
     }
 
-    /// A frame of `side` can't be decoded: its answer, if that is certain.
-    fn undecodable(&mut self, at: At, error: Error, emit: &mut Emit<'_>) {
+    /// A frame of `side` can't be decoded: its answer, if that is certain and no peer could decode it.
+    fn undecodable(&mut self, at: At, error: Error, by_all: bool, emit: &mut Emit<'_>) {
         self.faults.note(error);
         let Self { inbound, watch, .. } = self;
-        let watch = watch.as_mut().filter(|_| !at.side.of(inbound).asks);
+        let watch = watch.as_mut().filter(|_| by_all && !at.side.of(inbound).asks);
         if !watch.is_some_and(|watch| watch.undecodable(at, emit)) {
             emit_lost(at.side, at.offset, emit);
         }
@@ -442,13 +444,13 @@ impl<F: Framing> Reader for FramedReader<F> {
                 }
                 return skip(*bytes, input);
             }
-            Ok(Parsed::Undecodable { bytes, error }) if *bytes > 0 => {
+            Ok(Parsed::Undecodable { bytes, error, by_all }) if *bytes > 0 => {
                 let step = skip(*bytes, input);
-                let (error, here) = (*error, input.len().min(*bytes as usize));
+                let (error, by_all, here) = (*error, *by_all, input.len().min(*bytes as usize));
                 if let Some(bodies) = &mut self.bodies {
                     bodies.mark_undecodable(at, input.get(..here).unwrap_or_default(), emit);
                 }
-                self.undecodable(at, error, emit);
+                self.undecodable(at, error, by_all, emit);
                 return step;
             }
             Err(Err::Incomplete(needed)) => {

@@ -138,9 +138,9 @@ table! {
         /// The answer can't be decoded.
         UndecodableAnswer = "undecodable-answer" {
             meaning: "The bytes of the answer are there and can't be decoded. The class is rpc if no client of the \
-                protocol could, and null where later answers on the connection could be read again or the answer \
-                begins like a message, and where an answer has a number that was not asked, so that it may belong to \
-                several calls.",
+                protocol could, and null where later answers on the connection could be read again, the answer \
+                begins like a message, it is in a transform that only its peers read (the request too: it may want \
+                no answer), or it has a number that was not asked, so that it may belong to several calls.",
             look: "What listens at the server's address; then `rpcscope calls --connections`, which says what is wrong \
                 with the bytes.",
             remark: Some("the bytes of the answer can't be decoded"),

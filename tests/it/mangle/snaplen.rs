@@ -111,10 +111,54 @@ fn http2_whose_header_blocks_are_cut_is_not_said_to_be_without_rpc() {
     }
 }
 
-/// A message of THeader with a header of zeros, that number, and this payload.
+/// A message of THeader with that number, this header and this payload.
+fn theader_in(header: [u8; 4], seq_id: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0, 0, 0, 22 + payload.len() as u8 - 8, 0x0f, 0xff, 0, 0, 0, 0, 0, seq_id, 0, 1];
+    [&head, &header[..], payload].concat()
+}
+
+/// The same with a header of zeros.
 fn theader(seq_id: u8, payload: &[u8]) -> Vec<u8> {
-    let head = [0, 0, 0, 22 + payload.len() as u8 - 8, 0x0f, 0xff, 0, 0, 0, 0, 0, seq_id, 0, 1, 0, 0, 0, 0];
-    [&head, payload].concat()
+    theader_in([0; 4], seq_id, payload)
+}
+
+#[test]
+fn theader_messages_in_transforms_that_are_not_read_are_calls_all_the_same() {
+    const SNAPPY: [u8; 4] = [0, 1, 3, 0];
+    let call = |own: u8| theader(own, &[b"\x80\x01\0\x01\0\0\0\x03get\0\0\0".as_slice(), &[own, 0]].concat());
+    let reply =
+        |own: u8| theader(own, &[b"\x80\x01\0\x02\0\0\0\x03get\0\0\0".as_slice(), &[own, 0]].concat());
+    let packed = |own| theader_in(SNAPPY, own, b"\x10\x0fsome bytes");
+    let exchange = |said: &[(bool, Vec<u8>)]| {
+        let said: Vec<Said> =
+            said.iter().map(|(asks, bytes)| (*asks, bytes.clone().leak() as &[u8])).collect();
+        of_cut(&said, 1000)
+            .iter()
+            .map(|c| (c["id"].clone(), c["class"].clone(), c["findings"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let ok = |id: i64| (id.into(), "ok".into(), serde_json::json!([]));
+    let unread = |id: i64| (id.into(), Value::Null, serde_json::json!(["undecodable-answer"]));
+    let answers = [
+        (true, call(1)),
+        (false, reply(1)),
+        (true, call(2)),
+        (false, packed(2)),
+        (true, call(3)),
+        (false, reply(3)),
+    ];
+    assert_eq!(exchange(&answers), [ok(1), unread(2), ok(3)]);
+    let both = [
+        (true, call(1)),
+        (false, reply(1)),
+        (true, packed(2)),
+        (false, packed(2)),
+        (true, packed(3)),
+        (false, reply(3)),
+    ];
+    assert_eq!(exchange(&both), [ok(1), unread(2), ok(3)]);
+    // It may want no answer.
+    assert_eq!(exchange(&[(true, call(1)), (false, reply(1)), (true, packed(2))]), [ok(1), unread(2)]);
 }
 
 #[test]

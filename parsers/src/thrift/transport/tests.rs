@@ -188,6 +188,33 @@ fn theader_payloads_are_inflated_as_far_as_needed() {
 }
 
 #[test]
+fn a_message_in_another_transform_is_known_by_its_number_and_sender() {
+    let hidden = |at: &[usize]| {
+        let mut packed = samples("theader").remove("zlib").unwrap();
+        for at in at {
+            // Snappy in place of zlib.
+            assert_eq!(std::mem::replace(&mut packed[*at].1[16], 3), 1);
+        }
+        let seen = messages(&ThriftTransport::THeader, &packed);
+        seen.into_iter().map(|seen| (seen.side, seen.message)).collect::<Vec<_>>()
+    };
+    let whole = hidden(&[]);
+    let answers = hidden(&[1, 3]);
+    assert_eq!(answers.len(), 4);
+    for (at, (side, message)) in answers.iter().enumerate() {
+        assert_eq!((*side, message.kind, message.id), (whole[at].0, whole[at].1.kind, whole[at].1.id));
+        assert_eq!((message.bytes, message.transport), (whole[at].1.bytes, "theader"));
+        assert_eq!((message.status.cut, message.method.is_some()), (at % 2 == 1, at % 2 == 0));
+    }
+    let request = &hidden(&[2])[2].1;
+    assert_eq!((request.kind, request.id, request.truncated), (Kind::Request, whole[2].1.id, true));
+    assert_eq!(request.method, None);
+    // Who asks is not known yet.
+    let kinds: Vec<_> = hidden(&[0, 2]).iter().map(|(_, message)| message.kind).collect();
+    assert_eq!(kinds, [Kind::Answer, Kind::Request, Kind::Answer]);
+}
+
+#[test]
 fn a_mesh_header_names_the_service_of_any_form_behind_it() {
     for name in ["framed", "buffered", "ttheader"] {
         let seen = seen(1, name);

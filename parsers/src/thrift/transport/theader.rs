@@ -23,8 +23,10 @@ use super::LENGTH_LIMIT;
 use super::input::{Input, Peers};
 use crate::bodies::BodySpan;
 use crate::dissect::{Range, field, group, hex, moved, number, shown};
-use crate::error::{Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
-use crate::event::{Answer, CallId, Event, Head, Names, Reply, Request, Status, ThriftStatus, Transport};
+use crate::error::{Error, Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
+use crate::event::{
+    Answer, CallId, Event, Head, Names, Reply, Request, Rpc, Status, ThriftStatus, Transport,
+};
 use crate::framed::Parsed;
 use crate::number::{be_i32, be_u16, be_u32, tag};
 use crate::protocol::Field;
@@ -32,7 +34,7 @@ use crate::thrift::dissect::dissect_message;
 use crate::thrift::message::parse_beginning;
 use crate::thrift::payload::parse_bare;
 use crate::thrift::probe::Verdict;
-use crate::thrift::types::{Encoding, Envelope, MessageType, ReplyBody};
+use crate::thrift::types::{Envelope, MessageType, ReplyBody};
 use crate::varint::{varint, varint_bytes};
 
 /// Bytes before the variable header.
@@ -204,9 +206,9 @@ fn parse_compressed<'a>(
 
 /// A message of which only the type was captured, so that the header's sequence number stands for its own. Its codec is left open:
 /// a request whose answer has another number is not said to be without one.
-fn nameless(encoding: Encoding, message_type: MessageType, seq_id: i32) -> Event<'static> {
+fn nameless(rpc: Rpc, message_type: MessageType, seq_id: i32) -> Event<'static> {
     let id = CallId::Loose(i64::from(seq_id));
-    let head = Head::new(encoding.rpc(), Transport::THeader, id);
+    let head = Head::new(rpc, Transport::THeader, id);
     if message_type.is_answer() {
         let status = ThriftStatus { biz: None, reply: Reply::Missing, http: None, cut: true };
         return Event::Answer(Answer::new(head, Status::Thrift(status)));
@@ -220,6 +222,28 @@ fn nameless(encoding: Encoding, message_type: MessageType, seq_id: i32) -> Event
         custom: true,
         headers: None,
     })
+}
+
+/// A message behind transforms that are not read (snappy, zstd). Its number is in the header, and who sends it says what it is, but for
+/// requests that want no answer.
+#[cold]
+fn hidden(peers: &Peers, input: Input<'_>, head: &THeaderHead) -> Parsed<'static> {
+    let bytes = head.total();
+    let Some(client) = peers.client.filter(|_| !peers.own_ids) else {
+        if input.cut {
+            return Parsed::Control { bytes };
+        }
+        let error = Error::new(head.payload(), Layer::Payload, "payload in a transform that is not read");
+        return Parsed::Undecodable { bytes, error, by_all: false };
+    };
+    if client != input.side {
+        return Parsed::Message { event: nameless(Rpc::Thrift, MessageType::Reply, head.seq_id), bytes };
+    }
+    let mut event = nameless(Rpc::Thrift, MessageType::Call, head.seq_id);
+    if let Some(head) = event.head_mut() {
+        head.truncated = true;
+    }
+    Parsed::Message { event, bytes }
 }
 
 pub(super) fn parse<'a>(
@@ -241,8 +265,7 @@ pub(super) fn parse<'a>(
     let read = match transforms.as_slice() {
         [] => parse_bare(payload, head.payload_size()),
         [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut, unpacked),
-        // Other transforms hide the message.
-        _ => return Ok(Parsed::Control { bytes }),
+        _ => return Ok(hidden(peers, input, &head)),
     };
     let envelope = match &read {
         Ok(envelope) => envelope,
@@ -251,7 +274,7 @@ pub(super) fn parse<'a>(
                 return Ok(Parsed::Control { bytes });
             };
             peers.learn(input.side, message_type);
-            return Ok(Parsed::Message { event: nameless(encoding, message_type, head.seq_id), bytes });
+            return Ok(Parsed::Message { event: nameless(encoding.rpc(), message_type, head.seq_id), bytes });
         }
         Err(error) => return input.give_up(bytes, placed(error.clone(), Layer::Payload, input.bytes)),
     };
@@ -259,6 +282,7 @@ pub(super) fn parse<'a>(
         return incomplete(needed.saturating_sub(payload.len()));
     }
     peers.learn(input.side, envelope.message_type);
+    peers.client.get_or_insert(input.side.other());
     peers.own_ids |= envelope.seq_id != head.seq_id;
     Ok(Parsed::Message { event: envelope.event(Transport::THeader), bytes })
 }

@@ -95,7 +95,7 @@ pub(super) fn parse<'a>(
     let (rest, head) = match in_layer(Layer::Frame, fixed_head)(input.bytes) {
         Err(Err::Error(error)) if answers(*peers, input) => {
             return match header::size_of_misfit(input.bytes) {
-                Some(bytes) => Ok(Parsed::Undecodable { bytes, error }),
+                Some(bytes) => Ok(Parsed::Undecodable { bytes, error, by_all: true }),
                 None => Err(Err::Error(error)),
             };
         }
@@ -104,7 +104,7 @@ pub(super) fn parse<'a>(
     let mut fields = HeaderFields::default();
     let whole = match parse_sections(&mut fields, head, rest, input) {
         Err(Err::Error(error) | Err::Failure(error)) if answers(*peers, input) => {
-            return Ok(Parsed::Undecodable { bytes: head.total(), error });
+            return Ok(Parsed::Undecodable { bytes: head.total(), error, by_all: true });
         }
         read => read?,
     };
@@ -137,7 +137,7 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         // Heartbeats have a type in the header, and frames of the connection no payload.
         if frame.whole && head.payload_size() > 0 && fields.message_type.is_none() && answers(*peers, input) {
             let error = Error::new(head.payload(), Layer::Payload, "payload is no message");
-            return Ok(Parsed::Undecodable { bytes: head.total(), error });
+            return Ok(Parsed::Undecodable { bytes: head.total(), error, by_all: true });
         }
         // Nothing says whether the frame is a request or an answer: it is skipped by its length.
         return Ok(control);
