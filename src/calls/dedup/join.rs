@@ -1,6 +1,8 @@
 //! Joins the copies of one call into one record.
 
-use super::Views;
+use rpcscope_parsers::event::Transport;
+
+use super::{Views, is_stream};
 use crate::calls::record::{Call, CalleeView, Class, Finding, Observer};
 use crate::decode::Network;
 
@@ -18,7 +20,7 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
         return views.pop();
     }
     // Sort from the caller to the callee, as far as hosts know where they stand: the caller waits longest. If that is unknown, it saw the
-    // request first.
+    // request first. Nothing depends on the order of the captures where one of two has missing packets.
     let side = |view: &Call| match view.observer {
         Some(Observer::Client) => 0,
         Some(Observer::Middle) | None => 1,
@@ -27,13 +29,20 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     let all_answered = views.iter().all(|view| view.latency.is_some());
     views.sort_by_key(|view| {
         let wait = view.latency.filter(|_| all_answered).unwrap_or(0);
-        (!has_request(view), side(view), std::cmp::Reverse(wait), view.start, view.capture_point)
+        (
+            !has_request(view),
+            side(view),
+            std::cmp::Reverse(wait),
+            view.start,
+            !is_whole(view),
+            view.capture_point,
+        )
     });
     let seen = views.len() as u32;
     let decided = views.iter().map(|view| view.decided).max().unwrap_or(0);
     let caller = &*views[0];
     let broke = has_request(caller) && broke_at_caller(caller);
-    let lost = broke && views.iter().any(|view| was_answered(view));
+    let lost = broke && views.iter().any(|view| was_answered(view) && !has_begun_only(view));
     let best = if broke {
         0
     } else {
@@ -60,7 +69,9 @@ pub fn join(mut views: Views) -> Option<Box<Call>> {
     call.start = start;
     call.end = end;
     call.latency = latency;
-    call.duration = duration.or(call.duration);
+    if was_answered(&call) {
+        call.duration = duration.or(call.duration);
+    }
     call.callee_view = callee_view;
     if lost {
         call.findings.insert(Finding::AnswerLost);
@@ -87,6 +98,12 @@ fn was_answered(call: &Call) -> bool {
     }
 }
 
+/// Whether the end of an answer that comes in parts may be among the missing packets: its beginning says nothing of it.
+fn has_begun_only(call: &Call) -> bool {
+    let in_parts = is_stream(call) || matches!(call.transport, Transport::Http1 | Transport::Http2);
+    call.class().is_none() && in_parts && !is_whole(call)
+}
+
 /// Whether nothing of an answer was seen, and it may be among the missing packets.
 fn is_answer_missing(call: &Call) -> bool {
     call.class().is_none() && call.latency.is_none() && !is_whole(call)
@@ -103,15 +120,16 @@ fn broke_at_caller(call: &Call) -> bool {
 fn knowledge(call: &Call) -> u8 {
     match (call.class(), is_whole(call)) {
         (None, _) if is_answer_missing(call) => 0,
-        (None, _) => 4,
-        (Some(Class::Transport), true) => 3,
-        (Some(Class::Unanswered), true) => 2,
+        (None, _) if has_begun_only(call) => 2,
+        (None, _) => 5,
+        (Some(Class::Transport), true) => 4,
+        (Some(Class::Unanswered), true) => 3,
         (Some(Class::Transport), false) => 1,
         (Some(Class::Unanswered), false) => 0,
         // An answer: what was read is more than what was concluded.
-        (Some(_), _) if call.findings.contains(Finding::StatusDeduced) => 5,
-        (Some(_), false) => 6,
-        (Some(_), true) => 7,
+        (Some(_), _) if call.findings.contains(Finding::StatusDeduced) => 6,
+        (Some(_), false) => 7,
+        (Some(_), true) => 8,
     }
 }
 

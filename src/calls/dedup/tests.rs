@@ -1,5 +1,7 @@
 //! Deduplication of calls that captures at both ends show.
 
+use rpcscope_parsers::event::Transport;
+
 use super::*;
 use crate::calls::record::{Carrier, Class, Finding};
 use crate::calls::sample::{failed, ok};
@@ -162,6 +164,49 @@ fn an_answer_that_only_the_callees_end_shows() {
         let call = joined(views);
         assert_eq!(call.class(), Some(Class::Transport));
         assert!(call.findings.is_empty());
+    }
+}
+
+/// The caller broke a stream off, of whose answer one capture lacks a packet.
+#[test]
+fn what_one_capture_lacks_of_a_stream_is_no_answer() {
+    let transports = [
+        (rpcscope_parsers::Rpc::Grpc, Transport::Http2),
+        (rpcscope_parsers::Rpc::Ttstream, Transport::TtHeader),
+        (rpcscope_parsers::Rpc::TrpcHttp, Transport::Http1),
+    ];
+    for (rpc, transport) in transports {
+        let views = |whole_at: u8, took: [i64; 2]| {
+            let mut whole = broken(Class::Transport, Carrier::H2RstStream, whole_at, 0, 100);
+            let mut holed = lossy(view(3 - whole_at, 1, 0, took[1]), Finding::Gap);
+            holed.outcome.class = None;
+            whole.latency = Some((took[0] * MS) as u64);
+            whole.positions = holed.positions;
+            for view in [&mut whole, &mut holed] {
+                (view.rpc, view.transport) = (rpc, transport);
+            }
+            [whole, holed]
+        };
+        let said = |views: [Box<Call>; 2]| {
+            let call = joined(views);
+            (
+                call.class(),
+                call.outcome.carrier,
+                call.latency,
+                call.duration,
+                call.findings.iter().collect::<Vec<_>>(),
+            )
+        };
+        // Whichever is the caller's, and in whichever order they come; the holed one may seem nearer to the caller.
+        for took in [[5, 5], [5, 6], [6, 5]] {
+            let latency = took.iter().max().map(|took| (took * MS) as u64);
+            let expected = (Some(Class::Transport), Carrier::H2RstStream, latency, None, vec![]);
+            for whole_at in [1, 2] {
+                let [whole, holed] = views(whole_at, took);
+                assert_eq!(said([whole.clone(), holed.clone()]), expected, "{rpc:?} {took:?} {whole_at}");
+                assert_eq!(said([holed, whole]), expected, "{rpc:?} {took:?} {whole_at}");
+            }
+        }
     }
 }
 
