@@ -128,24 +128,30 @@ pub(super) fn spec(message: &'static [Spec], number: u32) -> Option<&'static Spe
     message.iter().find(|(n, ..)| *n == number)
 }
 
-/// Whether bytes, which may be cut off, are a message of this kind: known fields only, each of its wire type.
-pub(super) fn fits(message: &'static [Spec], input: &[u8]) -> bool {
+/// Whether bytes, which are all of a message or only its beginning, are one of this kind: the known fields each of its wire type. Fields
+/// that `trpc.proto` does not have yet are skipped, as every protobuf parser does, but not ahead of a known one: their numbers are
+/// higher, and fields are written in the order of their numbers.
+pub(super) fn fits(message: &'static [Spec], input: &[u8], whole: bool) -> bool {
     let mut rest = input;
+    let mut known = false;
     while !rest.is_empty() {
         let field = match protobuf::field(rest) {
             Ok((after, field)) => {
                 rest = after;
                 field
             }
-            Err(Err::Incomplete(_)) => {
-                return cut_field(rest).is_none_or(|(number, _)| spec(message, number).is_some());
+            Err(Err::Incomplete(_)) if !whole => {
+                return known || cut_field(rest).is_none_or(|(number, _)| spec(message, number).is_some());
             }
             Err(_) => return false,
         };
         match (spec(message, field.number), field.value) {
             (Some((_, _, Shape::Number)), Value::Varint(_))
-            | (Some((_, _, Shape::Text | Shape::Map)), Value::Bytes(_)) => {}
-            (Some((_, _, Shape::Message(inner))), Value::Bytes(bytes)) if fits(inner, bytes) => {}
+            | (Some((_, _, Shape::Text | Shape::Map)), Value::Bytes(_)) => known = true,
+            (Some((_, _, Shape::Message(inner))), Value::Bytes(bytes)) if fits(inner, bytes, true) => {
+                known = true;
+            }
+            (None, _) if known => {}
             _ => return false,
         }
     }

@@ -103,15 +103,16 @@ fn split_func(func: Option<&[u8]>) -> (Option<Text<'_>>, Option<Text<'_>>) {
 /// Checks what is there of a frame's head, field by field.
 fn check_frame(input: &[u8]) -> ParseResult<FrameHead> {
     let (rest, head) = frame_head(input)?;
-    let meta = rest.get(..head.meta_len()).unwrap_or(rest);
+    let meta = rest.get(..head.meta_len());
+    let fits = |message| fields::fits(message, meta.unwrap_or(rest), meta.is_some());
     let fits = match head.frame_type {
-        FrameType::Unary => fields::fits(unary::REQUEST, meta) || fields::fits(unary::RESPONSE, meta),
-        FrameType::Init => fields::fits(stream::INIT, meta),
-        FrameType::Feedback => fields::fits(stream::FEEDBACK, meta),
-        FrameType::Close => fields::fits(stream::CLOSE, meta),
+        FrameType::Unary => fits(unary::REQUEST) || fits(unary::RESPONSE),
+        FrameType::Init => fits(stream::INIT),
+        FrameType::Feedback => fits(stream::FEEDBACK),
+        FrameType::Close => fits(stream::CLOSE),
         FrameType::Data => true,
     };
-    if fits { Ok(head) } else { wrong(rest, "protobuf head with unknown fields") }
+    if fits { Ok(head) } else { wrong(rest, "no protobuf head of tRPC") }
 }
 
 /// Checks the frames at the beginning of one side, each at the end of the one before: sure after the first whole head.

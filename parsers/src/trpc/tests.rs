@@ -290,6 +290,45 @@ fn a_datagram_is_one_frame() {
     assert_eq!(session.trouble().unwrap().1, 1);
 }
 
+/// A later version of `trpc.proto` may have more fields, which every protobuf parser skips.
+#[test]
+fn heads_with_fields_that_are_not_known_are_heads_all_the_same() {
+    let detect = |bytes: &[u8]| {
+        Trpc.detect(&Opening { bytes: [bytes, &[][..]], from_start: [true, true], datagram: false })
+    };
+    for more in [&b"\x68\x07"[..], b"\x9a\x06\x02hi", b"\x75\0\0\0\0", b"\x60\0\x71\0\0\0\0\0\0\0\0"] {
+        let head = [REQUEST, more].concat();
+        let frame = unary(&head, b"body");
+        assert_eq!(detect(&frame), Detection::Yes, "{more:x?}");
+        assert_eq!(find_frame(&[b"\x09\x30", &frame[..]].concat()), Some(2), "{more:x?}");
+        for len in 0..frame.len() {
+            assert_ne!(detect(&frame[..len]), Detection::No, "{more:x?} {len}");
+        }
+        let seen = messages(&Trpc, &[(Side::A, frame), (Side::B, unary(&[b"\x18\x01", more].concat(), b""))]);
+        let seen: Vec<_> = seen.iter().map(|seen| (seen.message.kind, seen.message.id)).collect();
+        assert_eq!(
+            seen,
+            [(Kind::Request, CallId::Request(1)), (Kind::Answer, CallId::Request(1))],
+            "{more:x?}"
+        );
+    }
+    assert_eq!(detect(&stream_frame(4, 100, b"\x08\x01\x10\x07\x78\x01")), Detection::Yes);
+    let foreign: [&[u8]; 6] = [
+        // Nothing known, or a field that is not known ahead of those that are.
+        b"\x68\x07",
+        b"\x68\x07\x18\x01",
+        // Known fields of other types.
+        b"\x1a\x02hi\x68\x07",
+        b"\x18\x01\x2a\x01c\x68\x07\x30\x01",
+        // What is no protobuf, and what ends behind its head.
+        b"\x18\x01\x6b",
+        b"\x18\x01\x6a\x05hi",
+    ];
+    for head in foreign {
+        assert_eq!(detect(&unary(head, b"and a body")), Detection::No, "{head:x?}");
+    }
+}
+
 #[test]
 fn a_func_is_split_at_its_last_slash() {
     let split = |func: &'static [u8]| {
