@@ -3,7 +3,8 @@
 //! The packets of each capture point are reassembled and paired separately, so a call between two captured hosts appears once per
 //! host. [`Dedup`] holds such calls until all copies have arrived and emits one record, in the order of the packets that decided the
 //! last copy. Copies are recognised by what every capture shows alike: the connection, and the TCP sequence number of the request or
-//! of the answer; or, if they share neither, and over UDP, the number that pairs request and answer.
+//! of the answer; or, if they share neither, and over UDP, the number that pairs request and answer. Where a capture lacks the head of an
+//! HTTP request, what is left looks like a request of its own, which ends where the other ends.
 //!
 //! [`join`] decides what the record says.
 
@@ -17,9 +18,10 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use rpcscope_parsers::event::{Rpc, Transport};
 use smallvec::SmallVec;
 
-use super::record::Call;
+use super::record::{Call, Finding};
 use crate::decode::{Endpoint, FlowKey, Network};
 use crate::source::CapturePoint;
 use crate::time::Timestamp;
@@ -285,6 +287,7 @@ impl<T> Dedup<T> {
 enum Mark {
     Request(u32),
     Answer(u32),
+    RequestEnd(u32),
     /// The number that pairs request and answer.
     Pair(i64),
 }
@@ -300,7 +303,8 @@ fn keys(call: &Call) -> Keys {
     // another just the answer; 0 is what callers send that do not count.
     let is_half = request.is_some() != answer.is_some() && call.id != Some(0);
     let pair = call.id.filter(|_| is_stream(call) || call.network == Network::Udp || is_half);
-    let marks = [request.map(Mark::Request), answer.map(Mark::Answer), pair.map(Mark::Pair)];
+    let end = request_end(call).map(Mark::RequestEnd);
+    let marks = [request.map(Mark::Request), answer.map(Mark::Answer), pair.map(Mark::Pair), end];
     marks.into_iter().flatten().map(hash).collect()
 }
 
@@ -308,12 +312,26 @@ fn is_stream(call: &Call) -> bool {
     call.rpc.is_stream()
 }
 
+/// TCP: where the request of a thrift call over HTTP ends, or one without a transport that may be the body of such a request.
+fn request_end(call: &Call) -> Option<u32> {
+    let may_be_http = match call.transport {
+        Transport::Http1 => call.rpc == Rpc::Thrift,
+        Transport::Buffered => call.findings.contains(Finding::Gap),
+        _ => false,
+    };
+    let start = call.positions[0].filter(|_| may_be_http)?;
+    Some(start.wrapping_add(call.request_bytes as u32))
+}
+
 /// Whether two calls with a common key are copies of one call.
 fn are_copies(a: &Call, b: &Call) -> bool {
     let apart = a.start.since(b.start).max(b.start.since(a.start));
     let [requests, answers] = [0, 1].map(|which: usize| a.positions[which].zip(b.positions[which]));
     let agree = match (requests, answers) {
-        (Some((a, b)), _) => a == b,
+        (Some((one, other)), _) => {
+            let part = || request_end(a).filter(|_| a.transport != b.transport);
+            one == other || part().is_some_and(|end| request_end(b) == Some(end))
+        }
         // A capture of a stream may miss its first answers.
         (None, Some((one, other))) => one == other || is_stream(a),
         (None, None) => true,

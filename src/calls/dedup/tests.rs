@@ -1,7 +1,5 @@
 //! Deduplication of calls that captures at both ends show.
 
-use rpcscope_parsers::event::Transport;
-
 use super::*;
 use crate::calls::record::{Carrier, Class, Finding};
 use crate::calls::sample::{failed, ok};
@@ -208,6 +206,32 @@ fn what_one_capture_lacks_of_a_stream_is_no_answer() {
             }
         }
     }
+}
+
+/// One capture lacks the packet with the head of an HTTP request, whose body looks like a request without a transport.
+#[test]
+fn a_body_without_its_http_head_is_a_copy_of_the_whole_request() {
+    let whole = || {
+        let mut call = view(1, 1, 0, 10);
+        (call.rpc, call.transport, call.id) = (Rpc::Thrift, Transport::Http1, None);
+        (call.positions, call.request_bytes) = ([Some(u32::MAX - 50), Some(700)], 100);
+        call
+    };
+    let body = |at: u32, bytes| {
+        let mut call = lossy(view(2, 1, 1, 9), Finding::Gap);
+        (call.rpc, call.transport) = (Rpc::Thrift, Transport::Buffered);
+        (call.positions, call.request_bytes) = ([Some(at), Some(750)], bytes);
+        call
+    };
+    for calls in [[whole(), body(19, 30)], [body(19, 30), whole()]] {
+        let all = emitted(calls);
+        assert_eq!(all.len(), 1);
+        assert_eq!((all[0].transport, all[0].findings.is_empty()), (Transport::Http1, true));
+    }
+    assert_eq!(emitted([whole(), body(20, 30)]).len(), 2, "it ends elsewhere");
+    let mut certain = body(19, 30);
+    certain.findings.remove(Finding::Gap);
+    assert_eq!(emitted([whole(), certain]).len(), 2, "nothing is missing before it");
 }
 
 #[test]

@@ -313,8 +313,11 @@ impl Matcher {
         if pending.rare_if_any().is_some_and(|rare| rare.early.is_some()) || at.flow.overtaken.is_some() {
             pending.doubt_early(at.flow, side, head.id, &mut call);
         }
-        if head.truncated
+        // Bare thrift may be the body of an HTTP request.
+        let may_lack_head = head.start == 0 && head.transport == Transport::Buffered;
+        if (head.truncated || may_lack_head)
             && let Some(how) = pending.lost[side.index()]
+            && (head.truncated || how == Finding::Gap)
         {
             call.findings.insert(how);
         }

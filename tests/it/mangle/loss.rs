@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::frame::{Captured, Frame};
+use super::frame::{Captured, Frame, Said, conversation};
 use super::rewrite;
 use super::wrap::{self, Wrap};
 use super::{Complaints, Original, bundled, of_frames, of_packets};
@@ -404,4 +404,35 @@ fn what_is_cut_is_of_the_protocol_that_its_connection_speaks() {
             assert_eq!(call["rpc"], "kitex-protobuf", "cut at {snap}: {call}");
         }
     }
+}
+
+/// The body of a request of thrift over HTTP, which comes in a packet of its own, looks like unframed thrift.
+#[test]
+fn a_request_whose_http_head_is_missing_has_a_gap() {
+    const ASKED: &[u8] =
+        b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Type: application/x-thrift\r\nContent-Length: 16\r\n\r\n";
+    const CALL: &[u8] = b"\x80\x01\0\x01\0\0\0\x03get\0\0\0\x05\0";
+    const ANSWERED: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-thrift\r\nContent-Length: 23\r\n\r\n";
+    const REPLY: &[u8] = b"\x80\x01\0\x02\0\0\0\x03get\0\0\0\x05\x08\0\0\0\0\0\x01\0";
+    let said: [Said; 4] = [(true, ASKED), (true, CALL), (false, ANSWERED), (false, REPLY)];
+    let mut frames = conversation([([192, 0, 2, 1], 40_000), ([192, 0, 2, 2], 8080)], &said);
+    let of = |frames: &[Frame]| {
+        let calls = of_frames(frames);
+        let said = |call: &Value| {
+            (
+                call["transport"].clone(),
+                call["method"].clone(),
+                call["class"].clone(),
+                call["findings"].clone(),
+            )
+        };
+        calls.iter().map(said).collect::<Vec<_>>()
+    };
+    let expected = |transport: &str, findings: &[&str]| {
+        vec![(transport.into(), "get".into(), "ok".into(), Value::from(findings.to_vec()))]
+    };
+    assert_eq!(of(&frames), expected("http1", &[]));
+    frames.retain(|frame| frame.payload != ASKED);
+    assert_eq!(of(&frames), expected("buffered", &["gap"]));
 }
