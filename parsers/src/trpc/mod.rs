@@ -187,6 +187,8 @@ fn find_frame(input: &[u8]) -> Option<usize> {
 struct Frames {
     /// The side that sends requests: known once one was seen, or an answer.
     caller: Option<Side>,
+    /// A unary head has shown it by what it holds.
+    caller_shown: bool,
     /// A request without an id was seen, so that an answer without an id means something.
     zero_id: bool,
 }
@@ -237,6 +239,12 @@ impl Frames {
         }
     }
 
+    /// What a unary head is that does not show it: only one side calls. An answer has nothing of its own more often than a request.
+    fn role_by_side(&self, side: Side, whole: bool, has_id: bool) -> Option<Role> {
+        let by_side = self.caller.map(|caller| if caller == side { Role::Request } else { Role::Answer });
+        if whole && !(self.caller_shown && has_id) { Some(Role::Answer) } else { by_side }
+    }
+
     /// Reads a unary frame with that head; `rest` is what follows the fixed head.
     fn read_unary<'a>(
         &mut self,
@@ -246,25 +254,25 @@ impl Frames {
         rest: &[u8],
     ) -> ParseResult<Parsed<'a>> {
         let bytes = u64::from(head.total);
-        let Ok(role) = unary::role(fields) else {
+        let Ok(shown) = unary::role(fields) else {
             return wrong(rest, "head with fields of a request and of an answer");
         };
-        // Where a head that was cut off does not say it, the rest of the connection may: only one side calls.
-        let role =
-            role.or(self.caller.map(|caller| if caller == side { Role::Request } else { Role::Answer }));
+        let has_id = fields.number(3).is_some();
         // A head that was cut off before its id can't be assigned to a call.
-        if !fields.whole && fields.number(3).is_none() {
+        if !fields.whole && !has_id {
             return Ok(Parsed::Control { bytes });
         }
         let id = unary::request_id(fields);
+        let role = shown.or_else(|| self.role_by_side(side, fields.whole, has_id));
+        if let (Some(role), true) = (shown, fields.whole) {
+            self.caller = Some(if role == Role::Request { side } else { side.other() });
+            self.caller_shown = true;
+        }
         // In each branch, so that the event is made where it is returned.
         let message = |event| Ok(Parsed::Message { event, bytes });
         match role {
             Some(Role::Request) => {
-                if fields.whole {
-                    self.caller.get_or_insert(side);
-                    self.zero_id |= id == 0;
-                }
+                self.zero_id |= fields.whole && id == 0;
                 message(unary::request(head, fields))
             }
             // trpc-go answers a stray stream frame with a unary one whose head was cleared: it belongs to no call

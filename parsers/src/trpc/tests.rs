@@ -329,6 +329,27 @@ fn heads_with_fields_that_are_not_known_are_heads_all_the_same() {
     }
 }
 
+/// In proto3, a request leaves caller and func out if they are empty, and may look like an answer.
+#[test]
+fn a_head_that_shows_no_role_has_that_of_its_side() {
+    let bare = unary(b"\x18\x02\x20\xe8\x07\x32\x03svc", b"body");
+    let ok = unary(b"\x18\x02", b"body");
+    let kinds = |said: &[(Side, &[u8])]| {
+        let said: Vec<_> = said.iter().map(|(side, bytes)| (*side, bytes.to_vec())).collect();
+        messages(&Trpc, &said).iter().map(|seen| seen.message.kind).collect::<Vec<_>>()
+    };
+    let request = unary(REQUEST, b"");
+    let both = [Kind::Request, Kind::Request, Kind::Answer];
+    assert_eq!(kinds(&[(Side::A, &request), (Side::A, &bare), (Side::B, &ok)]), both);
+    let failed = unary(b"\x18\x01\x28\x91\x4e", b"");
+    assert_eq!(kinds(&[(Side::B, &failed), (Side::A, &bare)]), [Kind::Answer, Kind::Request]);
+    // What shows no role shows no side.
+    assert_eq!(kinds(&[(Side::A, &bare), (Side::B, &ok)]), [Kind::Answer; 2]);
+    assert_eq!(kinds(&[(Side::A, &bare), (Side::A, &request), (Side::B, &ok)])[1..], both[1..]);
+    // A head of nothing is no request.
+    assert_eq!(kinds(&[(Side::A, &request), (Side::A, &unary(b"", b""))]), [Kind::Request]);
+}
+
 #[test]
 fn a_func_is_split_at_its_last_slash() {
     let split = |func: &'static [u8]| {

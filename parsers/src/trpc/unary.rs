@@ -50,8 +50,9 @@ pub(super) enum Role {
     Answer,
 }
 
-/// Distinguishes request and answer by the wire types in which they differ. `None`: no field of the input differs. The
-/// error means that some fields belong to the one and some to the other.
+/// Distinguishes request and answer by the wire types in which they differ. `None`: no field of the input differs, as in a successful
+/// answer, which may have only its request id because zeros are left out, or in a request without caller and func. The error means
+/// that some fields belong to the one and some to the other.
 pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
     let begun = |number| fields.bytes(number).is_some() || fields.partial.is_some_and(|(n, _)| n == number);
     let number = |number| fields.number(number).is_some();
@@ -61,8 +62,7 @@ pub(super) fn role(fields: &ProtobufFields<'_>) -> Result<Option<Role>, ()> {
         (true, true) => Err(()),
         (true, false) => Ok(Some(Role::Request)),
         (false, true) => Ok(Some(Role::Answer)),
-        // A successful answer may have only its request id, because zeros are left out; a request has at least its func.
-        (false, false) => Ok(fields.whole.then_some(Role::Answer)),
+        (false, false) => Ok(None),
     }
 }
 
