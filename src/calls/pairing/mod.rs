@@ -500,8 +500,8 @@ impl Matcher {
         } else if decision.outcome.class.is_some() {
             pending.understand(side);
         }
-        if answer.oneway && certain {
-            // The request was not captured; the answer says that none was due.
+        if answer.oneway && certain && call.request_messages == 0 {
+            // The request was not captured; the answer says that none was due. Of one that was captured, callers ask the request.
             if decision.outcome.is_error() {
                 call.findings.insert(Finding::OnewayAnswered);
             }

@@ -7,8 +7,8 @@ mod loose;
 mod parts;
 
 use rpcscope_parsers::event::{
-    Complete, Exception, Foreign, GoAway, GrpcCode, GrpcStatus, Names, Quoted, Reply, Reset, ResultField,
-    Text, ThriftStatus,
+    Codes, Complete, Exception, Foreign, GoAway, GrpcCode, GrpcStatus, Names, Quoted, Reply, Reset,
+    ResultField, Text, ThriftStatus,
 };
 use rpcscope_parsers::{CallId, Event, Side, Status, Transport};
 
@@ -745,4 +745,28 @@ fn a_message_beside_an_error_is_a_finding_unless_it_came_before() {
     assert!(found(false, 1));
     assert!(!found(true, 1), "the last message of a stream that failed later");
     assert!(!found(false, 2), "a stream");
+}
+
+/// Callers go by the request, whatever the `call_type` of its answer.
+#[test]
+fn an_answer_says_that_none_was_due_only_where_its_request_is_missing() {
+    let codes = Codes { ret: Some(0), func_ret: Some(9000), message: None };
+    let id = CallId::Request(7);
+    let head = Head::new(Rpc::Trpc, Transport::Trpc, id);
+    let mut answer = Answer::new(head, Status::Trpc(codes));
+    answer.oneway = true;
+    for captured in [true, false] {
+        let mut line = Line::new();
+        if captured {
+            line.say(CLIENT, with(request(7, "Get"), |asked| *asked = head));
+        } else {
+            line.lose(CLIENT, Finding::Gap);
+        }
+        line.say(SERVER, Event::Answer(answer));
+        let [call] = &line.calls()[..] else { panic!("not one call") };
+        let (class, kind) =
+            if captured { (Class::Business, CallKind::Unary) } else { (Class::Oneway, CallKind::Oneway) };
+        assert_eq!((call.class(), call.kind), (Some(class), kind));
+        assert_eq!(call.findings.contains(Finding::OnewayAnswered), !captured);
+    }
 }
