@@ -227,7 +227,7 @@ fn nameless(rpc: Rpc, message_type: MessageType, seq_id: i32) -> Event<'static> 
 /// A message behind transforms that are not read (snappy, zstd). Its number is in the header, and who sends it says what it is, but for
 /// requests that want no answer.
 #[cold]
-fn hidden(peers: &Peers, input: Input<'_>, head: &THeaderHead) -> Parsed<'static> {
+fn hidden(peers: Peers, input: Input<'_>, head: &THeaderHead) -> Parsed<'static> {
     let bytes = head.total();
     let Some(client) = peers.client.filter(|_| !peers.own_ids) else {
         if input.cut {
@@ -265,7 +265,7 @@ pub(super) fn parse<'a>(
     let read = match transforms.as_slice() {
         [] => parse_bare(payload, head.payload_size()),
         [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut, unpacked),
-        _ => return Ok(hidden(peers, input, &head)),
+        _ => return Ok(hidden(*peers, input, &head)),
     };
     let envelope = match &read {
         Ok(envelope) => envelope,
