@@ -9,14 +9,17 @@
 //! with a few comparisons, [`Streams::answers_syn`] and [`Streams::turns`] those that usually open and close a connection;
 //! everything else goes through [`Streams::segment`].
 
+mod reset;
 mod usual;
 
 use rpcscope_parsers::Side;
 
+use reset::Reset;
+
 use super::half_stream::{Arrival, Delivery, HalfStream, Hole, HoleWait};
 use super::limits::Limits;
 use super::position::Position;
-use super::{End, Flow, Owner, Stamp};
+use super::{End, Flow, Owner};
 use crate::decode::{Segment, TcpHead};
 use crate::time::Timestamp;
 
@@ -24,9 +27,6 @@ use crate::time::Timestamp;
 const BEHIND: u64 = 64 << 20;
 /// How far after the next byte a segment may begin, or an acknowledgement lie: the largest window of RFC 7323.
 const AHEAD: u64 = 1 << 30;
-/// How far from the known sequence numbers a RST may be. Receivers require that it is in the window (RFC 9293, section
-/// 3.5.3), whose size depends on the scale factors of the handshake, and a RST that answers old data has an old number.
-const RESET_WINDOW: u64 = 1 << 20;
 /// In how many first segments a SYN may turn up that was captured behind its first data…
 const YOUNG_SEGMENTS: u64 = 32;
 /// …and how many bytes before them it may begin.
@@ -41,20 +41,6 @@ pub(super) enum Judgement {
     Another,
     /// To none: corrupt, forged, or the first segment of a connection whose SYN was not captured.
     OutOfWindow,
-}
-
-/// A RST that waits for what was sent before it.
-#[derive(Clone, Copy, Debug)]
-struct Reset {
-    side: Side,
-    at: Option<Position>,
-    needs: Option<Position>,
-    /// Sequence number before which its sender had acknowledged the other stream.
-    read: Option<u32>,
-    origin: Stamp,
-    /// Since when it waits.
-    since: Timestamp,
-    segments: u64,
 }
 
 /// Both directions. A half exists as soon as one of its sequence numbers is known: from a segment of its own, or from an
@@ -128,22 +114,14 @@ impl Streams {
     /// Says which connection a segment with `payload` bytes belongs to.
     pub(super) fn judge(&mut self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> Judgement {
         let flags = head.flags;
-        let other = self.half(side.other()).map(|half| half.next);
-        let Some(half) = self.half_mut(side) else {
-            // Nothing is known of this side. A RST that refuses a SYN names what it refuses by its acknowledgement.
-            let plausible = other.is_none_or(|next| {
-                let ack = next.near(head.ack);
-                ack >= next.back(RESET_WINDOW) && ack <= next + RESET_WINDOW
-            });
-            let forged = flags.rst && flags.ack && !plausible;
-            return if forged { Judgement::OutOfWindow } else { Judgement::Belongs };
-        };
         if flags.rst {
-            let at = half.next.near(head.seq);
-            let low = half.next.min(half.acked).back(RESET_WINDOW);
-            let inside = at >= low && at <= half.highest() + RESET_WINDOW;
-            return if inside { Judgement::Belongs } else { Judgement::OutOfWindow };
+            return if self.may_reset(side, head) { Judgement::Belongs } else { Judgement::OutOfWindow };
         }
+        let is_closed = flow.ended.iter().all(Option::is_some);
+        if is_closed && payload > 0 && !flags.syn && !self.may_say(side, head, payload, flow) {
+            return Judgement::Another;
+        }
+        let Some(half) = self.half_mut(side) else { return Judgement::Belongs };
         if flags.syn {
             let start = half.base.near(head.seq.wrapping_add(1));
             let reordered = !half.anchored && start < half.base && half.base - start <= YOUNG_BYTES;
@@ -161,10 +139,28 @@ impl Streams {
             }
             return Judgement::OutOfWindow;
         }
-        if payload > 0 && at > half.next && flow.ended == [Some(End::Fin); 2] {
-            return Judgement::Another;
-        }
         Judgement::Belongs
+    }
+
+    /// Whether payload can be of this connection, which has ended. A side that has closed or reset it says nothing new; what the
+    /// other side sent before it had the RST came late. Nobody sends what stands before a SYN, or acknowledges what was never sent.
+    fn may_say(&self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
+        let has_left = |side: Side| flow.ended[side.index()] == Some(End::Fin) || flow.reset_by == Some(side);
+        let repeats = self.repeats(side, head, payload, flow);
+        let reads = self.half(side.other()).filter(|_| head.flags.ack).is_none_or(|other| {
+            let acked = other.next.near(head.ack);
+            let is_sent = acked <= other.highest() + 1 || !has_left(side.other());
+            is_sent && (acked >= other.base || !flow.from_start[side.other().index()])
+        });
+        (repeats || !has_left(side)) && reads
+    }
+
+    /// Whether a segment has nothing but bytes that stand in the known part of its stream.
+    pub(super) fn repeats(&self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
+        self.half(side).is_some_and(|half| {
+            let end = half.next.near(head.seq) + payload;
+            end <= half.next && (end > half.base || !flow.from_start[side.index()])
+        })
     }
 
     /// Takes a segment of this connection. `room` is how many bytes it may hold back.
@@ -181,19 +177,15 @@ impl Streams {
         if flags.syn && !flags.rst {
             self.shake_hands(side, head, to.flow);
         }
+        if self.reset.is_some() {
+            self.outlive_reset(segment, head);
+        }
         let read = self.read_by(side);
         let needs = if flags.ack { self.acknowledge(side.other(), head, to.flow) } else { None };
-        if let Some(half) = self.half_mut(side) {
-            half.sent = half.sent.max(half.next.near(head.seq));
-        }
         if flags.rst {
-            let at = self.half(side).map(|half| half.next.near(head.seq));
-            let segments = segments(to.flow);
-            let origin = to.now;
-            let since = origin.time;
-            self.reset
-                .get_or_insert_with(|| Box::new(Reset { side, at, needs, read, origin, since, segments }));
+            self.take_reset(side, head, needs, read, to);
         } else {
+            self.sends_from(side, head);
             let seq = head.seq.wrapping_add(u32::from(flags.syn));
             self.arrive(segment, seq, flags.fin, needs, to);
         }
@@ -251,6 +243,13 @@ impl Streams {
         }
         half.acked = half.acked.max(position);
         Some(position)
+    }
+
+    /// Everything before where a segment of `side` begins was sent.
+    fn sends_from(&mut self, side: Side, head: &TcpHead) {
+        if let Some(half) = self.half_mut(side) {
+            half.sent = half.sent.max(half.next.near(head.seq));
+        }
     }
 
     /// The sequence number before which `side` has acknowledged the other stream.
@@ -392,7 +391,7 @@ impl Streams {
         let mut overflow = Overflow(0);
         loop {
             self.drain(to);
-            if self.reset_is_due(limits, to) {
+            if self.reset_is_due(limits, to.now.time, to.flow) {
                 self.finish(End::Rst, to);
                 break;
             }
@@ -458,7 +457,7 @@ impl Streams {
             }
         }
         if let Some(reset) = &mut self.reset {
-            reset.since = reset.since.max(now);
+            reset.resume(now);
         }
     }
 
@@ -489,17 +488,6 @@ impl Streams {
             }
         }
         None
-    }
-
-    /// Whether everything before the RST has been delivered, or has been waited for long enough.
-    fn reset_is_due<S, O>(&self, limits: &Limits, to: &Delivery<'_, S, O>) -> bool {
-        let Some(reset) = &self.reset else { return false };
-        let complete = self.has_reached(reset.side, reset.at, to.flow)
-            && self.has_reached(reset.side.other(), reset.needs, to.flow);
-        let waited = u128::from(to.now.time.since(reset.since));
-        complete
-            || segments(to.flow) - reset.segments >= limits.hole_segments
-            || waited >= limits.hole_time.as_nanos()
     }
 
     fn skip_hole<S, O: Owner<S>>(&mut self, side: Side, to: &mut Delivery<'_, S, O>) {

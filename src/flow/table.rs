@@ -419,6 +419,8 @@ impl<S> Table<S> {
                 }
             }
             (Reassembly::Tcp(streams), Transport::Tcp(head)) => {
+                let is_new = payload > 0 && !streams.repeats(segment.side, head, payload, to.flow);
+                self.shed.out_of_window += u64::from(is_new && now.time >= newest);
                 if let Some(read) = streams.after_close(segment.side, head) {
                     to.owner.reset(to.flow, to.slot, segment.side, read, now);
                 }

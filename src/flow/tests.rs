@@ -1,5 +1,8 @@
 //! The table as its owner sees it: whole conversations, mixed up in every way a capture can mix them up.
 
+mod after_close;
+mod resets;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
