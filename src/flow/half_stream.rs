@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rpcscope_parsers::Side;
 
+use super::doubted::Doubted;
 use super::position::Position;
 use super::{Chunk, End, Flow, GapReason, Owner, Stamp};
 use crate::time::Timestamp;
@@ -144,8 +145,8 @@ pub(super) struct HalfStream {
     pub(super) done: bool,
     /// The last byte before `next` was acknowledged but never captured: a byte, or a FIN.
     pub(super) fin_lost: bool,
-    /// Where the next segment would begin if the last one, which was out of every window, began another connection.
-    pub(super) out_of_window: Option<u32>,
+    /// The last segment, if it seems to begin another connection.
+    pub(super) doubted: Option<Box<Doubted>>,
     disorder: Option<Box<Disorder>>,
 }
 
@@ -161,7 +162,7 @@ impl HalfStream {
             begun: false,
             done: false,
             fin_lost: false,
-            out_of_window: None,
+            doubted: None,
             disorder: None,
         }
     }
@@ -183,7 +184,8 @@ impl HalfStream {
 
     /// Bytes of memory held back.
     pub(super) fn held(&self) -> usize {
-        self.disorder.as_ref().map_or(0, |d| d.memory)
+        let disorder = self.disorder.as_ref().map_or(0, |d| d.memory);
+        disorder + self.doubted.as_ref().map_or(0, |doubted| doubted.held())
     }
 
     /// Since when the hole at `next` is known.

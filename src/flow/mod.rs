@@ -12,6 +12,9 @@
 //! | `handshake.rs` | a connection of which only its handshake was captured, in little memory |
 //! | `streams.rs` | one TCP connection: which segments belong to it, which direction has to wait for the other |
 //! | `streams/usual.rs` | what the segments that need no judgement change in it |
+//! | `streams/closed.rs` | what still comes after the end of a connection |
+//! | `streams/reset.rs` | a RST that waits, and what shows that the connection goes on |
+//! | `doubted.rs` | a segment that seems to begin another connection between the same ports |
 //! | `half_stream.rs` | one direction: what is next, what is held back, what is missing |
 //! | `origins.rs` | stream offsets: which packet carried a byte, and with which sequence number |
 //! | `position.rs` | sequence numbers that do not wrap |
@@ -19,6 +22,7 @@
 //! | `lru.rs` | the memory of the table and its queues |
 //! | `limits.rs` | bounds, and what was shed at them |
 
+mod doubted;
 mod half_stream;
 mod handshake;
 mod limits;

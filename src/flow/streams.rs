@@ -9,6 +9,7 @@
 //! with a few comparisons, [`Streams::answers_syn`] and [`Streams::turns`] those that usually open and close a connection;
 //! everything else goes through [`Streams::segment`].
 
+mod closed;
 mod reset;
 mod usual;
 
@@ -16,6 +17,7 @@ use rpcscope_parsers::Side;
 
 use reset::Reset;
 
+use super::doubted::Doubted;
 use super::half_stream::{Arrival, Delivery, HalfStream, Hole, HoleWait};
 use super::limits::Limits;
 use super::position::Position;
@@ -39,8 +41,10 @@ pub(super) enum Judgement {
     Belongs,
     /// To a new connection between the same ports.
     Another,
-    /// To none: corrupt, forged, or the first segment of a connection whose SYN was not captured.
+    /// To none: corrupt or forged.
     OutOfWindow,
+    /// To none, or to a new connection, if the next segment fits to it.
+    Doubtful,
 }
 
 /// Both directions. A half exists as soon as one of its sequence numbers is known: from a segment of its own, or from an
@@ -112,55 +116,71 @@ impl Streams {
     }
 
     /// Says which connection a segment with `payload` bytes belongs to.
-    pub(super) fn judge(&mut self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> Judgement {
+    pub(super) fn judge(&self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> Judgement {
         let flags = head.flags;
         if flags.rst {
             return if self.may_reset(side, head) { Judgement::Belongs } else { Judgement::OutOfWindow };
+        }
+        if self.doubted(side, head, payload).is_some() {
+            return Judgement::Another;
         }
         let is_closed = flow.ended.iter().all(Option::is_some);
         if is_closed && payload > 0 && !flags.syn && !self.may_say(side, head, payload, flow) {
             return Judgement::Another;
         }
-        let Some(half) = self.half_mut(side) else { return Judgement::Belongs };
+        let other = self.half(side.other());
+        let Some(half) = self.half(side) else { return Judgement::Belongs };
         if flags.syn {
             let start = half.base.near(head.seq.wrapping_add(1));
             let reordered = !half.anchored && start < half.base && half.base - start <= YOUNG_BYTES;
             let same = start == half.base || (reordered && segments(flow) <= YOUNG_SEGMENTS);
-            return if same { Judgement::Belongs } else { Judgement::Another };
+            // Hosts answer a SYN on a connection that lives, and go on with it (RFC 9293, section 3.10.7.4).
+            let lives = !is_closed && half.begun && other.is_some_and(|other| other.begun);
+            return match (same, lives) {
+                (true, _) => Judgement::Belongs,
+                (false, true) => Judgement::Doubtful,
+                (false, false) => Judgement::Another,
+            };
         }
         let at = half.next.near(head.seq);
         if at + BEHIND < half.next || at > half.next + AHEAD {
-            // Two segments in a row that fit together but not to the connection are another one.
-            if payload > 0 && half.out_of_window == Some(head.seq) {
-                return Judgement::Another;
-            }
-            if payload > 0 {
-                half.out_of_window = Some(head.seq.wrapping_add(payload as u32));
-            }
-            return Judgement::OutOfWindow;
+            return if payload > 0 { Judgement::Doubtful } else { Judgement::OutOfWindow };
+        }
+        // Of a gap, or of old data, the acknowledgement fits.
+        let fits = other.filter(|_| flags.ack).is_none_or(|other| {
+            let acked = other.next.near(head.ack);
+            acked + BEHIND >= other.acked && acked <= other.highest() + AHEAD
+        });
+        if payload > 0 && at != half.next && !fits {
+            return Judgement::Doubtful;
         }
         Judgement::Belongs
     }
 
-    /// Whether payload can be of this connection, which has ended. A side that has closed or reset it says nothing new; what the
-    /// other side sent before it had the RST came late. Nobody sends what stands before a SYN, or acknowledges what was never sent.
-    fn may_say(&self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
-        let has_left = |side: Side| flow.ended[side.index()] == Some(End::Fin) || flow.reset_by == Some(side);
-        let repeats = self.repeats(side, head, payload, flow);
-        let reads = self.half(side.other()).filter(|_| head.flags.ack).is_none_or(|other| {
-            let acked = other.next.near(head.ack);
-            let is_sent = acked <= other.highest() + 1 || !has_left(side.other());
-            is_sent && (acked >= other.base || !flow.from_start[side.other().index()])
-        });
-        (repeats || !has_left(side)) && reads
+    /// The side whose last segment is doubted, if this one fits to it.
+    fn doubted(&self, side: Side, head: &TcpHead, payload: u64) -> Option<Side> {
+        [side, side.other()].into_iter().find(|of| {
+            let doubted = self.half(*of).and_then(|half| half.doubted.as_ref());
+            doubted.is_some_and(|doubted| doubted.fits(side, head, payload))
+        })
     }
 
-    /// Whether a segment has nothing but bytes that stand in the known part of its stream.
-    pub(super) fn repeats(&self, side: Side, head: &TcpHead, payload: u64, flow: &Flow) -> bool {
-        self.half(side).is_some_and(|half| {
-            let end = half.next.near(head.seq) + payload;
-            end <= half.next && (end > half.base || !flow.from_start[side.index()])
-        })
+    /// Keeps a segment until the next one shows what it is, with its payload if `room` and the bounds allow.
+    pub(super) fn doubt(&mut self, segment: &Segment<'_>, head: &TcpHead, limits: &Limits, room: usize) {
+        let Some(half) = self.half_mut(segment.side) else { return };
+        half.doubted = None;
+        let room = room.min(limits.flow_bytes).saturating_sub(self.held());
+        if let Some(half) = self.half_mut(segment.side) {
+            half.doubted = Some(Box::new(Doubted::of(segment, head, room)));
+        }
+        // The next segment is judged.
+        self.course = Course::Unsettled;
+    }
+
+    /// The doubted segment to which this one fits.
+    pub(super) fn take_doubted(&mut self, side: Side, head: &TcpHead, payload: u64) -> Option<Box<Doubted>> {
+        let of = self.doubted(side, head, payload)?;
+        self.half_mut(of)?.doubted.take()
     }
 
     /// Takes a segment of this connection. `room` is how many bytes it may hold back.
@@ -174,6 +194,7 @@ impl Streams {
     ) -> Overflow {
         let side = segment.side;
         let flags = head.flags;
+        self.halves.iter_mut().flatten().for_each(|half| half.doubted = None);
         if flags.syn && !flags.rst {
             self.shake_hands(side, head, to.flow);
         }
@@ -257,21 +278,6 @@ impl Streams {
         self.half(side.other()).map(|half| half.acked.number())
     }
 
-    /// Takes a segment of a connection that both sides have closed. If it is a RST: the sequence number before which its
-    /// sender had acknowledged the other stream.
-    pub(super) fn after_close(&mut self, side: Side, head: &TcpHead) -> Option<u32> {
-        if head.flags.rst {
-            return self.read_by(side);
-        }
-        if head.flags.ack
-            && let Some(half) = self.half_mut(side.other())
-        {
-            let acked = half.next.near(head.ack);
-            half.acked = half.acked.max(acked.min(half.next));
-        }
-        None
-    }
-
     /// Whether the stream of `side` has been delivered up to `position`, or never will be.
     fn has_reached(&self, side: Side, position: Option<Position>, flow: &Flow) -> bool {
         let (Some(position), Some(half)) = (position, self.half(side)) else { return true };
@@ -308,7 +314,6 @@ impl Streams {
         let passed = needs.zip(self.half(side.other())).is_some_and(|(needs, other)| needs < other.next);
         let spoke = self.half(side.other()).is_some_and(|other| other.begun);
         let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(seq)));
-        half.out_of_window = None;
         let start = half.next.near(seq);
         // The other side spoke before anything of this one was captured. Whoever did not open the connection asked nothing by that.
         if to.flow.segments[side.index()] == 1 && spoke && to.flow.opener.is_none_or(|opener| opener == side)

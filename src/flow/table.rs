@@ -18,6 +18,7 @@ use index::{Indexed, spread};
 use recent::{RECENT, Recent};
 pub(crate) use short::Bare;
 
+use super::doubted::Doubted;
 use super::half_stream::Delivery;
 use super::handshake::Handshake;
 use super::limits::{Limits, Shed};
@@ -294,23 +295,61 @@ impl<S> Table<S> {
                     self.shed.out_of_window += 1;
                     return;
                 }
+                Judgement::Doubtful => {
+                    self.shed.out_of_window += 1;
+                    self.doubt(id, segment, head);
+                    return;
+                }
                 Judgement::Another => {
                     let is_late = |entry: &Entry<S>| now.time < entry.newest();
                     self.shed.late += u64::from(self.lru.get(id).is_some_and(is_late));
-                    self.retire(id, End::Replaced, now, owner);
-                    found = None;
+                    let doubted = self.take_doubted(id, segment, head);
+                    let first = doubted.as_ref().and_then(|doubted| doubted.segment(segment.key));
+                    let since = first.as_ref().map_or(now, Segment::stamp);
+                    self.retire(id, End::Replaced, since, owner);
+                    found = first.map(|first| {
+                        self.shed.out_of_window -= 1;
+                        self.begin(&first, since, owner)
+                    });
                 }
             }
         }
-        let (id, is_taken) = match found {
-            Some(id) => (id, false),
+        match found {
+            Some(id) => self.take(id, segment, now, owner),
             // A RST of an unknown connection opens none.
-            None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => return,
-            None => self.open(segment, now, owner),
-        };
+            None if matches!(&segment.transport, Transport::Tcp(head) if head.flags.rst) => {}
+            None => {
+                self.begin(segment, now, owner);
+            }
+        }
+    }
+
+    /// Opens a connection with its first segment.
+    fn begin<O: Owner<S>>(&mut self, segment: &Segment<'_>, now: Stamp, owner: &mut O) -> u32 {
+        let (id, is_taken) = self.open(segment, now, owner);
         if !is_taken {
             self.take(id, segment, now, owner);
         }
+        id
+    }
+
+    /// Keeps a segment that does not fit to its connection.
+    fn doubt(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) {
+        if let Some(Entry { reassembly: Reassembly::Tcp(streams), .. }) = self.lru.get_mut(id) {
+            let others = self.held - streams.held();
+            streams.doubt(segment, head, &self.limits, self.limits.total_bytes.saturating_sub(others));
+            self.held = others + streams.held();
+        }
+    }
+
+    /// The one kept before, if this one fits to it.
+    fn take_doubted(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Option<Box<Doubted>> {
+        let Some(Entry { reassembly: Reassembly::Tcp(streams), .. }) = self.lru.get_mut(id) else {
+            return None;
+        };
+        let doubted = streams.take_doubted(segment.side, head, segment.wire_len())?;
+        self.held -= doubted.held();
+        Some(doubted)
     }
 
     /// Gives up old holes, forgets closed connections and ends idle ones. To be called about once per second of packet time;

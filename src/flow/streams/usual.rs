@@ -31,7 +31,6 @@ impl Streams {
             let acked = other.next.back(u64::from(ahead.unsigned_abs()));
             other.acked = other.acked.max(acked);
             own.sent = own.next;
-            own.out_of_window = None;
             if payload > 0 {
                 if !own.begun {
                     own.begun = true;
@@ -95,7 +94,6 @@ impl Streams {
             other.acked = other.acked.max(acked);
             if !(own.done && other.done) {
                 own.sent = own.sent.max(own.next);
-                own.out_of_window = None;
             }
         }
         is_usual
