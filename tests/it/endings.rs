@@ -253,10 +253,11 @@ fn a_duration_and_a_count_end_with_whole_files() {
     assert!((12..=24).contains(&calls), "{calls}");
 }
 
-/// Waits until `wanted` holds for the files in a folder; checks again whenever one of them is written.
+/// Waits until `wanted` holds for the files in a folder; checks again whenever one of them is written or gets its name.
 pub(crate) fn wait_for_files(folder: &Path, mut wanted: impl FnMut() -> bool) {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
-    inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY).expect("a folder");
+    let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&watch, folder, changes).expect("a folder");
     while !wanted() {
         assert!(
             poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&DEADLINE)).expect("polled") > 0,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::endings::wait_for_files;
 
 /// The files of a queue, the oldest first.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -65,10 +66,14 @@ fn a_run_that_is_killed_while_it_sends_loses_nothing() {
         program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     let (stream, _) = listener.accept().expect("a connection");
     let request = read(&stream).expect("a request");
+    // Spans and metrics are there, and no file is being written.
+    let is_whole = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "gz");
+    wait_for_files(temporary.path(), || {
+        let files = files(temporary.path());
+        files.len() == 2 && files.iter().all(is_whole)
+    });
     program.kill().expect("killed");
     program.wait().expect("ended");
-    // The metrics come after the spans, and may not have been written yet.
-    assert!(!files(temporary.path()).is_empty());
 
     let receiver = Receiver::new();
     let other = capture("grpc/grpc-mixed.pcap");
