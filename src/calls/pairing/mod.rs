@@ -126,7 +126,7 @@ impl Matcher {
         Self { metadata, max_in_grace: MAX_IN_GRACE, texts: Texts::lasting(), ..Self::default() }
     }
 
-    /// The same for a part (of 1) of all connections: what other matchers do not take, this one may.
+    /// A matcher for a part (of 1) of all connections, with that part of the room for calls in their grace period.
     #[must_use]
     pub fn for_part(self, part: f64) -> Self {
         Self { max_in_grace: (part * MAX_IN_GRACE as f64) as usize, ..self }
