@@ -33,6 +33,9 @@ impl Partner {
     }
 }
 
+/// Most waiting calls that are looked at for each answer which may be that of several; if more wait, any of them may be meant.
+pub(super) const MAX_MEANT: usize = 32;
+
 /// The identity after this one.
 fn after(uid: Uid) -> Uid {
     Uid { ordinal: uid.ordinal + 1, ..uid }
@@ -144,8 +147,15 @@ impl Matcher {
         let is_new = !pending.has_ended(id) || pending.rare_if_any().is_some_and(|rare| rare.other_numbers);
         let Some(asked_by) = pending.only().filter(|only| is_new && is_meant(only)).map(|only| only.id)
         else {
-            if holed.is_none() {
-                pending.iter_mut().filter(|waiting| is_meant(waiting)).for_each(|it| it.answer_lost = true);
+            match holed {
+                None if pending.len() <= MAX_MEANT => {
+                    pending
+                        .iter_mut()
+                        .filter(|waiting| is_meant(waiting))
+                        .for_each(|it| it.answer_lost = true);
+                }
+                None => pending.lose_answers(client.other()),
+                Some(_) => {}
             }
             return None;
         };

@@ -1,5 +1,6 @@
 //! Numbers that do not identify their calls.
 
+use super::super::loose::MAX_MEANT;
 use super::*;
 
 /// Clients that send 0 in every message.
@@ -94,6 +95,20 @@ fn an_answer_that_may_be_that_of_several_calls_leaves_them_without_a_verdict() {
     let expected = [("get", None, None), ("get", None, None), ("put", Some(Class::Transport), None)];
     assert_eq!(verdicts(&calls), expected);
     assert!(calls[..2].iter().all(|call| call.findings.contains(Finding::UndecodableAnswer)));
+}
+
+/// The cost of an answer does not grow with the number of calls that wait.
+#[test]
+fn of_many_calls_any_may_be_meant() {
+    let mut line = Line::new();
+    line.flow.segments = [9, 9];
+    for id in 0..=MAX_MEANT as i64 {
+        line.say(CLIENT, request(id, "put"));
+    }
+    line.say(SERVER, answer(1001, "get"));
+    line.end(CLIENT, End::Fin);
+    line.end(SERVER, End::Fin);
+    assert!(line.calls().iter().all(|call| call.class().is_none()));
 }
 
 #[test]
