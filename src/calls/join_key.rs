@@ -30,22 +30,14 @@ const VERSION: u8 = 1;
 /// Bytes that are hashed of a connection.
 const CONNECTION: usize = 38;
 
-/// Bytes that are hashed of a call.
-const CALL: usize = CONNECTION + 13;
-
 /// A hash of 128 bits; written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JoinKey(NonZeroU128);
 
 impl JoinKey {
     fn of(hashed: &[u8]) -> Self {
-        Self::new(XxHash3_128::oneshot(hashed))
-    }
-
-    #[inline]
-    fn new(hash: u128) -> Self {
         // One of 2^128 hashes is 0.
-        Self(NonZeroU128::new(hash).unwrap_or(NonZeroU128::MAX))
+        Self(NonZeroU128::new(XxHash3_128::oneshot(hashed)).unwrap_or(NonZeroU128::MAX))
     }
 
     /// The key of a connection; the same for both orders of its ends.
@@ -88,66 +80,11 @@ impl fmt::Display for JoinKey {
     }
 }
 
-/// What is hashed of a connection and begins what is hashed of its calls.
+/// What is hashed of a connection and begins what is hashed of its calls: whoever keeps it has the keys of many calls for less.
 #[derive(Clone, Debug)]
 pub struct Hashed {
-    /// The connection, whether the first of its ends, which calls, is the higher one, and room for the place of a call.
-    octets: [u8; CALL],
-}
-
-/// The hash of a connection's calls as far as it is the same for all of them: whoever keeps it has the keys of many calls for less than
-/// half.
-///
-/// XXH3 of 128 bits takes these 51 octets in four pieces of sixteen that overlap (`XXH3_len_17to128_128b` in xxHash's `xxh3.h`), of which
-/// only the last one has anything of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Begun {
-    /// Both halves of the hash, without what the last piece adds.
-    halves: [u64; 2],
-    /// What the higher half is changed by after that.
-    last: u64,
-    /// The octets of the last piece that are not those of a call.
-    start: u32,
-}
-
-/// Numbers of XXH3, of which those of `SECRET` begin its default secret.
-const PRIMES: [u64; 3] = [0x9e37_79b1_85eb_ca87, 0xc2b2_ae3d_27d4_eb4f, 0x85eb_ca77_c2b2_ae63];
-const SECRET: [[u64; 2]; 4] = [
-    [0xbe4b_a423_396c_feb8, 0x1cad_21f7_2c81_017c],
-    [0xdb97_9083_e96d_d4de, 0x1f67_b3b7_a4a4_4072],
-    [0x78e5_c0cc_4ee6_79cb, 0x2172_ffcc_7dd0_5a82],
-    [0x8e24_43f7_7446_08b8, 0x4c26_3a81_e690_35e0],
-];
-
-/// Sixteen octets as XXH3 mixes them.
-fn mixed(piece: [u64; 2], secret: [u64; 2]) -> u64 {
-    let product = u128::from(piece[0] ^ secret[0]) * u128::from(piece[1] ^ secret[1]);
-    product as u64 ^ (product >> 64) as u64
-}
-
-fn sum([one, other]: [u64; 2]) -> u64 {
-    one.wrapping_add(other)
-}
-
-impl Begun {
-    /// The key of the call with that place.
-    #[inline]
-    #[must_use]
-    pub fn call_key(&self, Place { sequence, id }: Place) -> JoinKey {
-        let [one, two, four] = PRIMES;
-        let start = u64::from(self.start) | u64::from(sequence.swap_bytes()) << 32;
-        let piece = [start, id.swap_bytes() as u64];
-        let low = self.halves[0] ^ sum(piece);
-        let high = self.halves[1].wrapping_add(mixed(piece, SECRET[1])) ^ self.last;
-        let ends = (CALL as u64).wrapping_mul(two);
-        let avalanche = |half: u64| {
-            let half = (half ^ half >> 37).wrapping_mul(0x1656_6791_9e37_79f9);
-            half ^ half >> 32
-        };
-        let higher = low.wrapping_mul(one).wrapping_add(high.wrapping_mul(four)).wrapping_add(ends);
-        let (higher, lower) = (avalanche(higher).wrapping_neg(), avalanche(low.wrapping_add(high)));
-        JoinKey::new(u128::from(higher) << 64 | u128::from(lower))
-    }
+    /// The connection, whether the first of its ends, which calls, is the higher one, and the place of a call.
+    octets: [u8; CONNECTION + 13],
 }
 
 /// Where a call stands on its connection.
@@ -167,7 +104,7 @@ impl Hashed {
         let [first, second] = ends.map(|end| (address(end), end.port));
         let is_client_higher = second < first;
         let (lower, higher) = if is_client_higher { (second, first) } else { (first, second) };
-        let mut hashed = [0; CALL];
+        let mut hashed = [0; CONNECTION + 13];
         hashed[0] = VERSION;
         hashed[1] = match network {
             Network::Tcp => 6,
@@ -187,21 +124,13 @@ impl Hashed {
         JoinKey::of(&self.octets[..CONNECTION])
     }
 
-    /// The hash of its calls.
+    /// The key of a call on it, whose place is hashed where it stands.
     #[must_use]
-    pub fn calls(&self) -> Begun {
-        let word = |at: usize| {
-            self.octets
-                .get(at..)
-                .and_then(<[u8]>::first_chunk)
-                .map_or(0, |octets| u64::from_le_bytes(*octets))
-        };
-        let piece = |at| [word(at), word(at + 8)];
-        let [first, second, third] = [piece(0), piece(16), piece(CALL - 32)];
-        let low = (CALL as u64).wrapping_mul(PRIMES[0]).wrapping_add(mixed(second, SECRET[2])) ^ sum(third);
-        let high = mixed(third, SECRET[3]) ^ sum(second);
-        let low = low.wrapping_add(mixed(first, SECRET[0]));
-        Begun { halves: [low, high], last: sum(first), start: word(CALL - 16) as u32 }
+    pub fn call_key(&mut self, Place { sequence, id }: Place) -> JoinKey {
+        let place = &mut self.octets[CONNECTION + 1..];
+        place[..4].copy_from_slice(&sequence.to_be_bytes());
+        place[4..].copy_from_slice(&id.to_be_bytes());
+        JoinKey::of(&self.octets)
     }
 }
 
@@ -230,7 +159,7 @@ impl Call {
             return told.key;
         }
         let place = self.place()?;
-        Some(self.hashed().calls().call_key(place))
+        Some(self.hashed().call_key(place))
     }
 
     /// What is hashed of its connection.
@@ -289,24 +218,6 @@ mod tests {
             "377777320CD56ECE299D215E91D3A3B2",
         ] {
             assert_eq!(JoinKey::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    /// What is hashed of a connection beforehand changes nothing.
-    #[test]
-    fn keys_of_calls_are_the_hashes_of_their_octets() {
-        let mut number = 1_u64;
-        let mut next = || {
-            number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            number.rotate_left(32)
-        };
-        for _ in 0..1_000 {
-            let mut hashed = Hashed { octets: std::array::from_fn(|_| next() as u8) };
-            let place = Place { sequence: next() as u32, id: next() as i64 };
-            let key = hashed.calls().call_key(place);
-            hashed.octets[CONNECTION + 1..][..4].copy_from_slice(&place.sequence.to_be_bytes());
-            hashed.octets[CONNECTION + 5..].copy_from_slice(&place.id.to_be_bytes());
-            assert_eq!(key, JoinKey::of(&hashed.octets));
         }
     }
 

@@ -20,17 +20,18 @@ pub(super) struct Doubted {
 }
 
 impl Doubted {
-    /// Keeps a segment, with its payload if that takes no more than `room` bytes.
-    pub(super) fn of(segment: &Segment<'_>, head: &TcpHead, room: usize) -> Self {
+    /// Keeps a segment, with its payload if both take no more than `room` bytes; nothing if there is no room at all.
+    pub(super) fn of(segment: &Segment<'_>, head: &TcpHead, room: usize) -> Option<Self> {
+        let room = room.checked_sub(size_of::<Self>())?;
         let whole = segment.payload.len() <= room;
         let payload = if whole { segment.payload.to_vec() } else { Vec::new() };
         let missing = segment.wire_len() as u32 - payload.len() as u32;
-        Self { stamp: segment.stamp(), side: segment.side, head: *head, payload, missing, whole }
+        Some(Self { stamp: segment.stamp(), side: segment.side, head: *head, payload, missing, whole })
     }
 
     /// Bytes of memory held back.
     pub(super) fn held(&self) -> usize {
-        self.payload.len()
+        self.payload.len() + size_of::<Self>()
     }
 
     /// The sequence number behind it.

@@ -171,7 +171,7 @@ impl Streams {
         half.doubted = None;
         let room = room.min(limits.flow_bytes).saturating_sub(self.held());
         if let Some(half) = self.half_mut(segment.side) {
-            half.doubted = Some(Box::new(Doubted::of(segment, head, room)));
+            half.doubted = Doubted::of(segment, head, room).map(Box::new);
         }
         // The next segment is judged.
         self.course = Course::Unsettled;

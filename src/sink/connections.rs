@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rpcscope_parsers::{Rpc, Transport};
 
 use super::json::Room;
-use crate::calls::join_key::{Begun, Hashed};
+use crate::calls::join_key::Hashed;
 use crate::calls::record::Call;
 use crate::decode::{Endpoint, Network};
 use crate::digits;
@@ -26,8 +26,7 @@ pub struct Connections(Vec<Remembered>);
 pub struct Remembered {
     /// None so far, or the network and the ends of this one.
     ends: Option<(Network, [Endpoint; 2])>,
-    /// The hash of its calls.
-    calls: Begun,
+    hashed: Hashed,
     /// Its key in digits.
     key: [u8; 32],
     /// What carries its calls, and their protocol.
@@ -42,7 +41,7 @@ impl Remembered {
         let nobody = Endpoint { ip: std::net::Ipv4Addr::UNSPECIFIED.into(), port: 0 };
         Self {
             ends: None,
-            calls: Hashed::of(Network::Tcp, [nobody; 2]).calls(),
+            hashed: Hashed::of(Network::Tcp, [nobody; 2]),
             key: [0; 32],
             carries: (Transport::Other(""), Rpc::Other("")),
             shared: [0; SHARED_ROOM],
@@ -50,9 +49,9 @@ impl Remembered {
         }
     }
 
-    /// The hash of its calls.
-    pub fn calls(&self) -> &Begun {
-        &self.calls
+    /// What is hashed of it.
+    pub fn hashed(&mut self) -> &mut Hashed {
+        &mut self.hashed
     }
 
     /// Its key in digits.
@@ -77,9 +76,8 @@ impl Remembered {
     #[inline(never)]
     fn remember(&mut self, network: Network, ends: [Endpoint; 2]) {
         self.ends = Some((network, ends));
-        let hashed = Hashed::of(network, ends);
-        self.calls = hashed.calls();
-        digits::hexadecimal(&hashed.connection_key().number().to_be_bytes(), &mut self.key);
+        self.hashed = Hashed::of(network, ends);
+        digits::hexadecimal(&self.hashed.connection_key().number().to_be_bytes(), &mut self.key);
         self.len = 0;
     }
 }

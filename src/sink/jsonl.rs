@@ -243,9 +243,9 @@ impl Visit for Members<'_, '_> {
                 room.text("\"")
             }
             Value::CallKey(call, place) => {
-                let key = match &self.connection {
-                    Some(connection) => connection.calls().call_key(place),
-                    None => call.hashed().calls().call_key(place),
+                let key = match &mut self.connection {
+                    Some(connection) => connection.hashed().call_key(place),
+                    None => call.hashed().call_key(place),
                 };
                 let room = room.with_at_least(quoted.len() + DIGITS + 1).text(quoted);
                 room.hexadecimal(key.number()).text("\"")
