@@ -368,7 +368,9 @@ fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
 fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evidence) -> Option<Candidates> {
     let child = &members[index];
     let evidence = EvidenceSet::from_iter([evidence]);
+    // Those whose weight is near the best so far.
     let mut found: SmallVec<[Candidate; MAX_BY_ID]> = SmallVec::new();
+    let mut best = f32::MIN;
     for other in same.take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
@@ -388,10 +390,14 @@ fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evide
         weight += if contains(parent, child) { 4.0 } else { 0.0 };
         weight += if lower.start <= ended { 4.0 } else { 0.0 };
         weight += by_name(parent, child) * 3.0;
-        found.push(Candidate { parent: other, weight, evidence });
+        if weight > best {
+            best = weight;
+            found.retain(|candidate| candidate.weight >= best - 1.0);
+        }
+        if weight >= best - 1.0 {
+            found.push(Candidate { parent: other, weight, evidence });
+        }
     }
-    let best = found.iter().map(|candidate| candidate.weight).fold(f32::MIN, f32::max);
-    found.retain(|candidate| candidate.weight >= best - 1.0);
     found.sort_unstable_by_key(|candidate| candidate.parent);
     // An id that very many calls share is that of none.
     if found.is_empty() || found.len() > MAX_BY_ID {

@@ -243,16 +243,15 @@ impl InWork {
         }
         let end = |parent: u32| members[parent as usize].work().1.saturating_add(SLACK);
         let since = if late {
-            let ended = || in_work.iter().map(|&parent| end(parent)).filter(|end| *end < time);
-            let earliest = time.saturating_sub(LATE);
-            // Nearly always few.
-            if ended().count() < MAX_LATE {
-                earliest
-            } else {
-                let mut ends: Vec<i64> = ended().collect();
-                ends.sort_unstable();
-                ends[ends.len() - MAX_LATE].max(earliest)
+            // The last ends, ascending.
+            let mut latest = [time.saturating_sub(LATE); MAX_LATE];
+            for end in in_work.iter().map(|&parent| end(parent)).filter(|end| *end < time) {
+                if end > latest[0] {
+                    latest[0] = end;
+                    latest.sort_unstable();
+                }
             }
+            latest[0]
         } else {
             time
         };

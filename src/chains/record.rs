@@ -369,7 +369,12 @@ impl fmt::Display for Operation<'_> {
 
 /// The last part of a dotted service name: `Order` of `trpc.shop.order.Order`.
 pub(super) fn last_part(service: &str) -> &str {
-    service.rsplit('.').find(|part| !part.is_empty()).unwrap_or(service)
+    let named = service.trim_end_matches('.');
+    match memchr::memrchr(b'.', named.as_bytes()) {
+        Some(dot) => &named[dot + 1..],
+        None if named.is_empty() => service,
+        None => named,
+    }
 }
 
 /// Probability that what happened at `top` began at `lowest`, a hop below it or itself, 0 to 1.

@@ -104,7 +104,14 @@ fn window(
     found: &[Candidates],
     joint: &[bool],
 ) -> Window {
-    let mut window = Window::default();
+    let edges = found.iter().map(|candidates| candidates.len()).sum();
+    let mut window = Window {
+        parents: Vec::with_capacity(members.len()),
+        children: Vec::with_capacity(members.len()),
+        edges: Vec::with_capacity(edges),
+        joint: joint.to_vec(),
+        ..Window::default()
+    };
     for ((member, &class), &begun) in members.iter().zip(classes).zip(begun) {
         let [caller, callee] = member.traits.machines.map(|machine| machine as u32);
         let span = |start, end, host| Span { start, end, class, host };
@@ -119,7 +126,6 @@ fn window(
         }
     }
     window.edges.sort_unstable_by_key(|edge| (edge.parent, edge.child));
-    window.joint = joint.to_vec();
     facts::find(members, &mut window);
     window
 }

@@ -215,9 +215,7 @@ impl Room<'_> {
     fn escaped(mut self, text: &str) -> Self {
         // Everything before `done` is written; runs of characters that stay are copied at once.
         let (mut done, mut looked_at) = (0, 0);
-        let is_usual = |octet: &u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
-        while let Some(usual) = text.as_bytes()[looked_at..].iter().position(|octet| !is_usual(octet))
-            && let at = looked_at + usual
+        while let at = looked_at + plain_part(&text.as_bytes()[looked_at..])
             && let Some(c) = text[at..].chars().next()
         {
             looked_at = at + c.len_utf8();
@@ -383,7 +381,20 @@ fn is_plain(bytes: &[u8]) -> bool {
     found | not_plain(last) == 0
 }
 
-/// Not 0 if an octet of a word is not plain. `x - n` sets the highest bit of an octet below `n`; octets that have that bit
+/// How many octets stand before the first one that is not [plain](is_plain).
+fn plain_part(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let found = not_plain(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at * size_of::<u64>() + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |octet: &u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+    bytes.len() - rest.len() + rest.iter().position(|octet| !is_plain(octet)).unwrap_or(rest.len())
+}
+
+/// Not 0 if an octet of a word is not plain: its lowest bit that is set is in the first of them. `x - n` sets the highest bit of an octet below `n`; octets that have that bit
 /// already are no ASCII. A borrow can reach the next octet, but only from one that is not plain itself.
 #[inline]
 fn not_plain(word: u64) -> u64 {

@@ -518,15 +518,6 @@ impl<'a> Sampler<'a> {
         }
         weights.push(self.stray_rate(child) + self.fits_owner(child, self.strays[child as usize].owner));
         let most = weights.iter().copied().fold(f64::MIN, f64::max);
-        if counted {
-            let odds = |weight: f64| (weight - most).exp();
-            let sum: f64 = weights.iter().copied().map(odds).sum();
-            let share = |weight: f64| (odds(weight) / sum) as f32;
-            for (&edge, &weight) in edges.iter().zip(&weights) {
-                self.drawn[edge as usize] += share(weight);
-            }
-            self.alone[child as usize] += share(weights[edges.len()]);
-        }
         let heated = &mut weights;
         for weight in heated.iter_mut() {
             *weight = ((*weight - most) / temperature).exp();
@@ -540,6 +531,13 @@ impl<'a> Sampler<'a> {
         }
         let alone = &mut self.likeliest_alone[child as usize];
         *alone = alone.max(heated[edges.len()] as f32);
+        // At the last temperature, as all are that count.
+        if counted {
+            for (&edge, share) in edges.iter().zip(&*heated) {
+                self.drawn[edge as usize] += *share as f32;
+            }
+            self.alone[child as usize] += heated[edges.len()] as f32;
+        }
         let mut left = self.random.unit();
         let mut chosen = edges.len();
         for (place, share) in heated.iter().enumerate() {
