@@ -93,6 +93,8 @@ pub struct Options {
     /// How long, in packet time, calls of which something is not known wait for what others say of them, with everything
     /// behind them. Nothing of a live run should wait.
     pub lookahead: Duration,
+    /// Whether somebody waits for each call: one that has no answer is then told after ten minutes, and not at its connection's end.
+    pub is_watched: bool,
     /// The key logs by which TLS is read; `None` if none can be.
     pub key_logs: Option<Arc<KeyLogs>>,
     /// Set from outside to end the run as if the source had ended.
@@ -114,6 +116,7 @@ impl Default for Options {
             limits: Limits::default(),
             on_open: None,
             lookahead: LOOKAHEAD,
+            is_watched: false,
             key_logs: Some(Arc::default()),
             stop: Arc::new(AtomicBool::new(false)),
         }
@@ -218,6 +221,7 @@ impl Analyzer {
                 matcher: Matcher::new(options.metadata)
                     .for_part(shard.part())
                     .marking(options.marks)
+                    .watched(options.is_watched)
                     .with_log_ids(options.log_ids)
                     .with_bodies(bodies.is_some()),
                 decode_as: options.decode_as.clone(),

@@ -13,7 +13,8 @@ pub struct Limits {
     pub in_full: usize,
     /// Connections held of which only the handshake was captured; one more ends the one that was silent for the longest time.
     pub handshakes: usize,
-    /// A TCP connection without a packet for this long is given up. Time in which no connection had one counts as nothing; see
+    /// A TCP connection without a packet for this long is given up. Callers keep connections for their next calls, whose headers only
+    /// those of the calls before explain (RFC 7541, section 2.2). Time in which no connection had one counts as nothing; see
     /// [`Table::resume`](super::Table::resume).
     pub idle: Duration,
     /// The same for a pair of UDP ports.
@@ -92,7 +93,8 @@ impl Default for Limits {
             flows: 1_000_000,
             in_full: 4096,
             handshakes: 1_000_000,
-            idle: Duration::from_secs(300),
+            // As long as translators of addresses keep a silent connection at least (RFC 5382, section 5, REQ-5).
+            idle: Duration::from_secs(7_440),
             datagram_idle: Duration::from_secs(60),
             linger: Duration::from_secs(5),
             hole_segments: 48,

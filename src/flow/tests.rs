@@ -918,7 +918,7 @@ fn idle_connections_expire_at_ticks_only() {
     let mut capture = Capture::new();
     let mut talk = Talk::new([1, 2]);
     capture.feed(&talk.say(A, b"x?").sent);
-    capture.now += 400_000 * MS;
+    capture.now += 3 * 3_600_000 * MS;
     capture.feed_to(2000, &sent(A, "S", 0, 0, b""));
     assert_eq!(capture.table.len(), 2);
     capture.wait(Duration::ZERO);
@@ -931,14 +931,15 @@ fn idle_connections_expire_at_ticks_only() {
 fn a_connection_in_use_does_not_expire() {
     let mut capture = Capture::new();
     capture.feed([&sent(A, "S", 0, 0, b"")]);
+    let (idle, second) = (Limits::default().idle, Duration::from_secs(1));
     for at in 0..10 {
-        capture.wait(Duration::from_secs(200));
+        capture.wait(idle - second);
         capture.feed([&sent(A, "A", 1 + at, 1, b"x")]);
     }
     assert_eq!(capture.table.len(), 1);
-    capture.wait(Duration::from_secs(299));
+    capture.wait(idle - second);
     assert_eq!(capture.table.len(), 1);
-    capture.wait(Duration::from_secs(1));
+    capture.wait(second);
     assert_eq!(capture.table.len(), 0);
 }
 
@@ -952,12 +953,13 @@ fn time_in_which_the_whole_capture_was_silent_ends_nothing() {
     capture.now += 3_600_000 * MS;
     capture.resume().wait(Duration::ZERO);
     capture.feed([&talk.sent[lost], &talk.sent[last]]);
-    capture.wait(Duration::from_secs(299));
+    let (idle, second) = (Limits::default().idle, Duration::from_secs(1));
+    capture.wait(idle - second);
     assert_eq!(capture.table.len(), 1);
     let said =
         [Open, Data(A, b"firstlostthird".to_vec()), Data(B, b"answer".to_vec()), Data(A, b"more".to_vec())];
     assert_eq!(capture.seen.events, said);
-    capture.wait(Duration::from_secs(1));
+    capture.wait(second);
     assert_eq!(capture.table.len(), 0, "silent since then");
 }
 

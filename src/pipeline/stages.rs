@@ -231,6 +231,9 @@ impl Stages {
         if slot.calls.decided() == 0 {
             let reason = reason(flow, slot, state(flow, slot, true)).unwrap_or("no call in it");
             self.totals.without_calls.add(reason, flow.bytes.iter().sum());
+        } else if flow.gaps > 0 {
+            self.totals.holes.connections += 1;
+            self.totals.holes.amount += flow.gaps;
         }
         if self.connections {
             let mut connection = Box::new(connection(flow, slot, true));

@@ -48,6 +48,8 @@ pub struct Totals {
     pub undecodable: Tally,
     /// Lost bytes: holes in streams, and fragmented datagrams that stayed incomplete.
     pub gaps: u64,
+    /// Holes in TCP streams, in connections with calls.
+    pub holes: Tallied,
     /// A fault of this program while calls waited for others, which ended that; a call may be missing. Known at the end.
     pub fault: Option<String>,
     /// Connections and stream data dropped at a bound.
@@ -196,6 +198,8 @@ impl Totals {
     pub(super) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.gaps += other.gaps;
+        self.holes.connections += other.holes.connections;
+        self.holes.amount += other.holes.amount;
         self.across_silence += other.across_silence;
         self.without_calls.merge_all(&other.without_calls);
         self.undecodable.merge_all(&other.undecodable);
@@ -211,7 +215,8 @@ impl Totals {
     /// messages and packets that could not be decoded, and what was dropped at a bound. Empty if all is well.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let lines = [self.silence(), self.broken(), self.opaque(), self.dropped(), self.disordered()];
+        let lines =
+            [self.silence(), self.broken(), self.opaque(), self.lacking(), self.dropped(), self.disordered()];
         lines.into_iter().flatten().collect()
     }
 
@@ -270,6 +275,18 @@ impl Totals {
             [hidden, links].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ");
         (!words.is_empty())
             .then(|| format!("packets that could not be read to a TCP or UDP segment: {words}"))
+    }
+
+    /// Packets that the capture lacks: what a call left in others is marked, but of one that they brought as a whole nothing is left.
+    fn lacking(&self) -> Option<String> {
+        let Tallied { connections, amount } = self.holes;
+        (connections > 0).then(|| {
+            format!(
+                "packets are missing in {} of {} with calls: calls may be missing there, too; rpcscope calls --connections says where",
+                counted(amount, "place"),
+                counted(connections, "connection"),
+            )
+        })
     }
 
     /// What was dropped at a bound or passed over, by kind.
@@ -368,6 +385,16 @@ mod tests {
         totals.without_calls.add("refused", 0);
         totals.skipped = vec![(Skip::NotIp, 4), (Skip::OtherTransport, 2), (Skip::Fragment, 2)];
         assert_eq!(totals.remarks(), [""; 0]);
+    }
+
+    #[test]
+    fn packets_that_are_missing_are_said() {
+        let mut totals = totals();
+        totals.holes = Tallied { connections: 2, amount: 1 };
+        let mut other = totals.clone();
+        other.add(&totals);
+        let start = "packets are missing in 2 places of 4 connections with calls: ";
+        assert!(other.remarks()[0].starts_with(start), "{:?}", other.remarks());
     }
 
     #[test]

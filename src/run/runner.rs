@@ -181,6 +181,8 @@ impl<'a> Opening<'a> {
             // Whoever watches wants each call at once.
             options.lookahead = Duration::ZERO;
         }
+        // A pipe may be a live capture on another host.
+        options.is_watched = input.is_endless() || input::is_piped(input);
         if let Some(threads) = input.threads {
             options.threads = threads.into();
         }

@@ -15,7 +15,8 @@ use super::{At, MAX_PENDING, MAX_PENDING_METADATA, Matcher};
 use crate::decode::Network;
 use crate::flow::{End, Stamp};
 
-/// A call on a connection that goes on is given up as unanswered after this time (streams never are).
+/// After this time, a call on a connection that goes on is given up as unanswered, where somebody waits for its record or others need its
+/// room (streams never are).
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often a connection looks for calls to give up.
@@ -260,21 +261,22 @@ impl Matcher {
 
     #[inline(never)]
     fn give_up_waiting(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
-        while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
-            let Some(waiting) = pending.take_oldest() else { break };
-            self.shed += 1;
-            self.broken(at, pending, waiting, Ending::Shed);
-        }
-        if at.now.time < pending.looked + PATIENCE_STEP {
-            return;
-        }
-        pending.looked = at.now.time;
         let resumed = self.resumed;
         let tired = |waiting: &Pending| {
             !waiting.stream
                 && resumed.map_or(waiting.call.start, |resumed| waiting.call.start.max(resumed)) + PATIENCE
                     < at.now.time
         };
+        while pending.len() >= MAX_PENDING || pending.metadata() > MAX_PENDING_METADATA {
+            let Some(waiting) = pending.take_oldest() else { break };
+            let is_tired = tired(&waiting);
+            self.shed += u64::from(!is_tired);
+            self.broken(at, pending, waiting, if is_tired { Ending::Silence } else { Ending::Shed });
+        }
+        if !self.is_watched || at.now.time < pending.looked + PATIENCE_STEP {
+            return;
+        }
+        pending.looked = at.now.time;
         for waiting in pending.take_where(tired) {
             self.broken(at, pending, waiting, Ending::Silence);
         }

@@ -113,6 +113,8 @@ pub struct Matcher {
     log_ids: bool,
     /// Bodies that wait for the event with which they go.
     bodies: Held,
+    /// See [`Matcher::watched`].
+    is_watched: bool,
     /// Calls that were given up because too many waited.
     pub shed: u64,
     /// The end of the last time in which the whole capture was silent.
@@ -136,6 +138,12 @@ impl Matcher {
     #[must_use]
     pub fn marking(self, marks: bool) -> Self {
         Self { marks: (marks && !self.metadata).then(Meanings::default), ..self }
+    }
+
+    /// Whether somebody waits for the records of calls. If not, calls wait for their answers to the end, however long.
+    #[must_use]
+    pub fn watched(self, is_watched: bool) -> Self {
+        Self { is_watched, ..self }
     }
 
     /// Whether to keep the log ids of calls.

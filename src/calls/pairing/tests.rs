@@ -525,13 +525,32 @@ fn of_calls_on_a_connection_that_was_evicted_nobody_knows_the_answer() {
 }
 
 #[test]
-fn a_call_on_a_living_connection_is_given_up_in_the_end() {
+fn a_call_on_a_living_connection_is_given_up_in_the_end_where_somebody_waits_for_its_record() {
+    for is_watched in [false, true] {
+        let mut line = Line::new();
+        line.matcher = Matcher::new(false).watched(is_watched);
+        line.say(CLIENT, request(1, "a"));
+        line.pass(601_000);
+        line.say(CLIENT, request(2, "b"));
+        line.say(SERVER, answer(1, "a"));
+        line.say(SERVER, answer(2, "b"));
+        let class = if is_watched { Class::Unanswered } else { Class::Ok };
+        assert_eq!(verdicts(&line.calls()), [("a", Some(class), None), ("b", Some(Class::Ok), None)]);
+    }
+}
+
+#[test]
+fn calls_that_have_waited_long_make_room_as_unanswered_ones() {
     let mut line = Line::new();
-    line.say(CLIENT, request(1, "a"));
+    for id in 0..MAX_PENDING as i64 {
+        line.say(CLIENT, request(id, "a"));
+    }
     line.pass(601_000);
-    line.say(CLIENT, request(2, "b"));
-    assert_eq!(line.pending.len(), 1);
-    assert_eq!(verdicts(&line.calls())[0], ("a", Some(Class::Unanswered), None));
+    for id in 0..2 {
+        line.say(CLIENT, request(MAX_PENDING as i64 + id, "b"));
+    }
+    assert_eq!(line.matcher.shed, 0);
+    assert_eq!(verdicts(&line.calls())[..2], [("a", Some(Class::Unanswered), None); 2]);
 }
 
 #[test]

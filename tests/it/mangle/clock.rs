@@ -48,6 +48,33 @@ fn a_clock_that_is_set_forward_changes_no_call() {
     complaints.none();
 }
 
+/// Connections are kept for their next calls: what the headers of these mean stands in the calls before.
+#[test]
+fn an_hour_of_silence_of_some_connections_changes_no_call() {
+    const MINUTE: i64 = HOUR / 60;
+    let mut complaints = Complaints::default();
+    // Nobody waits an hour for the answer to a datagram.
+    let of_tcp = |original: &&Original| original.frames.iter().all(|frame| frame.tcp.is_some());
+    for (at, original) in bundled().iter().filter(of_tcp).enumerate() {
+        let from = original.frames.len() * (1 + at % 3) / 4;
+        let (before, after) = original.frames.split_at(from);
+        let Some(first) = after.first() else { continue };
+        // Others go on: a capture without any packet shows nothing.
+        let others = (0..60).map(|minute| {
+            let mut other = first.clone();
+            (other.source.1, other.destination.1) = (9, 9);
+            other.time += minute * MINUTE;
+            (other.tcp, other.payload) = (None, vec![0; 4]);
+            other
+        });
+        let later = after.iter().map(|frame| Frame { time: frame.time + HOUR, ..frame.clone() });
+        let frames: Vec<Frame> = before.iter().cloned().chain(others).chain(later).collect();
+        let found = essences(&of_frames(&frames));
+        complaints.same(&original.name, "silent for an hour", &essences(&original.calls), &found);
+    }
+    complaints.none();
+}
+
 /// The two directions of a tap, by clocks that differ: answers stand before their requests, in the order of time.
 #[test]
 fn a_direction_that_is_ahead_of_the_other_claims_nothing_wrong() {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::frame::{Captured, Frame, Said, conversation};
 use super::rewrite;
 use super::wrap::{self, Wrap};
-use super::{Complaints, Original, bundled, of_frames, of_packets};
+use super::{Complaints, Memory, Original, bundled, essences, of_frames, of_packets, one_thread};
+use crate::support;
 
 /// Whether a key of a record says the same as that of the true call, or nothing.
 fn agrees(record: &Value, truth: &Value, key: &str) -> bool {
@@ -240,6 +241,50 @@ fn bursts_of_lost_packets_claim_nothing_wrong() {
         }
     }
     complaints.none();
+}
+
+/// Of a call whose packets are all lost nothing is left that could say so, but that they are missing.
+#[test]
+fn calls_that_were_lost_as_a_whole_are_not_passed_over_in_silence() {
+    let (mut hidden, mut complaints) = (0, Complaints::default());
+    let read = |frames: &[Frame]| {
+        let packets: Vec<_> = frames.iter().flat_map(|frame| wrap::wrap(frame, Wrap::Ethernet)).collect();
+        let (outputs, totals) = support::outputs(&mut Memory { packets, at: 0 }, &one_thread());
+        (outputs.iter().filter_map(support::call_record).collect::<Vec<_>>(), totals)
+    };
+    let findings = |calls: &[Value]| {
+        calls.iter().map(|call| call["findings"].as_array().map_or(0, Vec::len)).sum::<usize>()
+    };
+    for (salt, original) in bundled().iter().enumerate() {
+        let (calls, whole) = read(&original.frames);
+        for at in spread(original.frames.len(), 12, salt) {
+            let is_lost = |index: usize| (at..at + 2 + at % 3).contains(&index);
+            // Behind the last packet, and before the first one, nothing shows that there were others.
+            let is_between = |(index, frame): (usize, &Frame)| {
+                let same =
+                    |other: &Frame| (other.source, other.destination) == (frame.source, frame.destination);
+                let kept = |(other, _): &(usize, &Frame)| !is_lost(*other);
+                let mut others =
+                    original.frames.iter().enumerate().filter(kept).filter(|(_, other)| same(other));
+                let is_before = others.clone().any(|(other, _)| other < index);
+                is_before && others.any(|(other, frame)| other > index && !frame.payload.is_empty())
+            };
+            let lost = original.frames.iter().enumerate().filter(|(index, _)| is_lost(*index));
+            if !lost.clone().all(|(_, frame)| frame.tcp.is_some()) || !lost.into_iter().all(is_between) {
+                continue;
+            }
+            let (found, totals) = read(&without(&original.frames, is_lost));
+            if found.len() < calls.len() {
+                hidden += 1;
+                if findings(&found) <= findings(&calls) && totals.remarks() == whole.remarks() {
+                    let what = format!("packets lost from {at} on");
+                    complaints.same(&original.name, &what, &essences(&calls), &essences(&found));
+                }
+            }
+        }
+    }
+    complaints.none();
+    assert!(hidden > 20, "{hidden} losses hide a call");
 }
 
 #[test]
