@@ -3,6 +3,8 @@
 //! Everything that decides between the framework's failure and the business's no stands here and nowhere else. The rules
 //! are those of the user documentation ("Classes"); each branch names the framework's source that makes it so.
 
+use std::collections::BTreeMap;
+
 use rpcscope_parsers::event::{
     Begin, BizStatus, Codes, Exception, GrpcCode, GrpcStatus, Reply, Reset, ResultField, Text, ThriftStatus,
     TrpcEnd, TtstreamStatus,
@@ -462,13 +464,17 @@ fn application_exception(exception: &Exception<'_>, carrier: Carrier, texts: &mu
 fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>, texts: &mut Texts) -> Option<Decision> {
     let status = biz.status?.decode();
     let text = biz.message.or(fallback);
-    let number = std::str::from_utf8(&status).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    // Kitex takes no spaces around it (`strconv`).
+    let number = std::str::from_utf8(&status).ok().and_then(|text| text.parse::<i64>().ok());
+    // Of a status 0 it reads nothing else (`ParseBizStatusErr` in pkg/transmeta/ttheader.go).
+    if number == Some(0) {
+        return None;
+    }
     let extra = match biz.extra.filter(|json| !json.is_empty()) {
         None => Some(Vec::new()),
         Some(json) => string_map(&json.decode()),
     };
     match (number, extra) {
-        (Some(0), Some(_)) => None,
         (Some(code), Some(extra)) => {
             let mut decision = Decision::of(Class::Business, Carrier::BizStatus).message(text, texts);
             decision.outcome.code = Some(code);
@@ -488,14 +494,11 @@ fn business(biz: &BizStatus<'_>, fallback: Option<Text<'_>>, texts: &mut Texts) 
     }
 }
 
-/// One JSON object whose values are strings; other values are kept as their JSON text.
+/// One JSON object whose values are strings, as Kitex reads it (`JSONStr2Map` in pkg/utils/json.go): `null` is an empty one.
 fn string_map(json: &[u8]) -> Option<Vec<(String, String)>> {
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
-    let text = |value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Some(object.into_iter().map(|(key, value)| (key, text(value))).collect())
+    let object: Option<BTreeMap<String, Option<String>>> = serde_json::from_slice(json).ok()?;
+    let pairs = object.into_iter().flatten();
+    Some(pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect())
 }
 
 fn ttstream(status: &TtstreamStatus<'_>, texts: &mut Texts) -> Decision {

@@ -135,7 +135,12 @@ fn a_business_status_that_cant_be_read_fails_the_call() {
     let malformed = [Finding::BizStatusMalformed];
     is(&of(biz("seven", None)), Some(Class::Rpc), Carrier::BizStatus, None, &malformed);
     is(&of(biz("7", Some("{not json"))), Some(Class::Rpc), Carrier::BizStatus, Some(7), &malformed);
+    is(&of(biz(" 7", None)), Some(Class::Rpc), Carrier::BizStatus, None, &malformed);
+    for extra in [r#"{"a":1}"#, r#"{"a":{"b":"1"}}"#, r#"["a"]"#] {
+        is(&of(biz("7", Some(extra))), Some(Class::Rpc), Carrier::BizStatus, Some(7), &malformed);
+    }
     is(&of(biz("0", None)), Some(Class::Ok), Carrier::None, None, &[]);
+    is(&of(biz("0", Some("{not json"))), Some(Class::Ok), Carrier::None, None, &[]);
     let fine = of(biz("-7", Some(r#"{"a":"1"}"#)));
     is(&fine, Some(Class::Business), Carrier::BizStatus, Some(-7), &[]);
     assert_eq!(fine.outcome.biz_extra(), [("a".to_owned(), "1".to_owned())]);

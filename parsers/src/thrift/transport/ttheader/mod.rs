@@ -112,7 +112,8 @@ pub(super) fn parse<'a>(
     let flags = head.flags;
     if flags & FLAG_STREAMING != 0 {
         stream::parse(peers, frame, input)
-    } else if flags & FLAG_SASL != 0 {
+    } else if flags & FLAG_SASL != 0 && parse_envelope(frame, input)?.is_none() {
+        // Frames with messages are read as if the flag were not there (Kitex, pkg/remote/codec/header_codec.go).
         Ok(Parsed::Control { bytes: frame.head.total() })
     } else {
         parse_call(peers, frame, input)

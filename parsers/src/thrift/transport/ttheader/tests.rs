@@ -117,6 +117,19 @@ fn the_acl_token_has_the_name_that_kitex_gives_it() {
     );
 }
 
+/// No library asks about the flag of an authentication (0x10): what bears it is a message all the same.
+#[test]
+fn a_message_with_the_flag_of_sasl_is_one() {
+    let mut flagged = conversation("biz-status");
+    for (_, bytes) in &mut flagged {
+        bytes[7] |= 0x10;
+    }
+    let described = |conversation: &[(Side, Vec<u8>)]| {
+        messages(&PROTOCOL, conversation).iter().map(|seen| format!("{seen:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(described(&flagged), described(&conversation("biz-status")));
+}
+
 /// Kind, side and stream of each message.
 fn steps(seen: &[Seen]) -> Vec<(Kind, Side, i64)> {
     seen.iter().map(|seen| (seen.message.kind, seen.side, seen.message.id.number().unwrap())).collect()
