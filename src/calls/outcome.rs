@@ -443,9 +443,11 @@ fn thrift(status: &ThriftStatus<'_>, texts: &mut Texts) -> Decision {
         }
         Reply::Missing => Decision::unknown(),
         Reply::Result(_) | Reply::Silent if status.cut => Decision::unknown(),
-        Reply::Result(ResultField::Success | ResultField::Empty) => Decision::ok(),
-        Reply::Silent => match status.http {
-            Some(http) if !(200..300).contains(&http) => http_status(http),
+        // Clients do not look at what comes with another HTTP status (Apache Thrift, THttpClient of C++, Go and Java).
+        Reply::Result(ResultField::Success | ResultField::Empty) | Reply::Silent => match status.http {
+            Some(http) if !(200..300).contains(&http) => {
+                http_status(http).finding(Finding::BodyWithError, status.reply != Reply::Silent)
+            }
             _ => Decision::ok(),
         },
     }

@@ -109,6 +109,17 @@ fn http_fails_a_trpc_call_only_where_trpc_says_nothing() {
     is(&of(rets(31, 0), 500), Some(Class::Rpc), Carrier::Ret, Some(31), &[]);
 }
 
+#[test]
+fn http_fails_a_thrift_call_unless_thrift_says_more() {
+    let of = |reply, http| answered(Status::Thrift(ThriftStatus { http: Some(http), ..thrift_status(reply) }));
+    let (fine, carrier) = (Reply::Result(ResultField::Empty), Carrier::HttpStatus);
+    is(&of(fine, 200), Some(Class::Ok), Carrier::None, None, &[]);
+    is(&of(fine, 500), Some(Class::Rpc), carrier, Some(500), &[Finding::BodyWithError]);
+    is(&of(Reply::Silent, 404), Some(Class::Rpc), carrier, Some(404), &[]);
+    let exception = Exception { type_id: 6, message: text("down") };
+    is(&of(Reply::Exception(exception), 500), Some(Class::Rpc), Carrier::ThriftException, Some(6), &[]);
+}
+
 fn biz(status: &'static str, extra: Option<&'static str>) -> BizStatus<'static> {
     BizStatus { status: Some(text(status)), message: Some(text("no stock")), extra: extra.map(text) }
 }
