@@ -442,7 +442,8 @@ impl Conversation {
                 let wanted = *wanted;
                 let mut start = flow.origins.each_ref().map(Origins::next);
                 start[side.index()] -= bytes.len() as u64;
-                let base = Base { start, whole: from_start, awaited: Some(side.other()) };
+                // Nobody but its client sends a PROXY header.
+                let base = Base { start, whole: from_start, awaited: None };
                 let mut session = sessions.take(protocol, wanted);
                 let needed = feed(session.as_mut(), base, flow, side, chunk, origin, take);
                 self.state = State::Known { protocol, session, base, greeting: None };

@@ -325,7 +325,7 @@ impl Analyzer {
         let Self { decoder, table, owner, .. } = self;
         match decoder.plain(&packet) {
             Some((plain, true)) => match plain.words(&packet) {
-                Some((words, side)) => table.plain(words, &plain.bare(side, &packet), owner),
+                Some((words, side)) => table.plain(words, plain.bare(side, &packet), owner),
                 None => table.segment(&plain.segment(&packet), owner),
             },
             Some((_, false)) => {}

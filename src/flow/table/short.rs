@@ -5,8 +5,8 @@ use rpcscope_parsers::Side;
 
 use super::super::half_stream::Delivery;
 use super::super::lru::Queue;
-use super::super::{Chunk, Flow, GapReason, Owner, Stamp};
-use super::{Reassembly, TOUCH_TIME, Table};
+use super::super::{Chunk, GapReason, Owner, Stamp};
+use super::{Entry, Reassembly, TOUCH_TIME, Table};
 use crate::decode::{FlowKey, KeyWords, Segment, TcpFlags, TcpHead, Transport};
 
 /// A TCP segment apart from its connection.
@@ -48,16 +48,29 @@ impl<'a> Bare<'a> {
     }
 }
 
+/// What a segment takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// One of the short ways, which it has gone.
+    Short,
+    /// The same, and its connection is to be weighed.
+    Weighed,
+    /// More than that.
+    Long,
+}
+
 impl<S> Table<S> {
     /// Takes the next segment of the capture.
     #[inline(never)]
     pub fn segment<O: Owner<S>>(&mut self, segment: &Segment<'_>, owner: &mut O) {
         self.set_clock(segment.time);
         let found = self.look_up(&segment.key);
-        if let (Some(id), Some(bare)) = (found, Bare::of(segment))
-            && self.short(id, &bare, owner)
-        {
-            return;
+        if let (Some(id), Some(bare)) = (found, Bare::of(segment)) {
+            match self.short(id, &bare, owner) {
+                Way::Short => return,
+                Way::Weighed => return self.weigh(id, bare.stamp, owner),
+                Way::Long => {}
+            }
         }
         self.long(segment, found, owner);
     }
@@ -65,76 +78,101 @@ impl<S> Table<S> {
     /// The same for a segment over IPv4, of which the connection is looked up by its words and its key made only where it is needed. The
     /// clock is set before.
     #[inline]
-    pub(crate) fn plain<O: Owner<S>>(&mut self, words: KeyWords, bare: &Bare<'_>, owner: &mut O) {
-        let recent = self.recent(words);
-        if recent.is_some_and(|id| self.short(id, bare, owner)) {
-            return;
-        }
-        let found = recent.or_else(|| self.look_further(words));
-        if recent.is_some() || !found.is_some_and(|id| self.short(id, bare, owner)) {
-            self.long_plain(words, bare, found, owner);
+    pub(crate) fn plain<O: Owner<S>>(&mut self, words: KeyWords, bare: Bare<'_>, owner: &mut O) {
+        let Some(id) = self.recent(words) else { return self.plain_elsewhere(words, bare, owner) };
+        let way = self.usual(id, &bare, owner);
+        if way != Way::Short {
+            self.plain_further(words, bare, (id, way), owner);
         }
     }
 
-    /// The same as [`Self::long`]. Apart, so that nothing of a segment is kept for it where a short way is enough.
+    /// The same for a connection that is not among the recent ones. Apart, as everything that is rare, so that nothing of a segment is kept
+    /// for it where the usual way is enough.
+    #[inline(never)]
+    fn plain_elsewhere<O: Owner<S>>(&mut self, words: KeyWords, bare: Bare<'_>, owner: &mut O) {
+        match self.look_further(words) {
+            Some(id) => {
+                let way = self.short(id, &bare, owner);
+                self.plain_further(words, bare, (id, way), owner);
+            }
+            None => self.long(&bare.of_connection(words.key()), None, owner),
+        }
+    }
+
+    /// What is left to be done of a segment that went that way.
     #[cold]
     #[inline(never)]
-    fn long_plain<O: Owner<S>>(
+    fn plain_further<O: Owner<S>>(
         &mut self,
         words: KeyWords,
-        bare: &Bare<'_>,
-        found: Option<u32>,
+        bare: Bare<'_>,
+        (id, way): (u32, Way),
         owner: &mut O,
     ) {
-        self.long(&bare.of_connection(words.key()), found, owner);
+        match way {
+            Way::Short => {}
+            Way::Weighed => self.weigh(id, bare.stamp, owner),
+            Way::Long => self.long(&bare.of_connection(words.key()), Some(id), owner),
+        }
     }
 
-    /// Takes a segment if one of the short ways is enough; says whether it did.
-    fn short<O: Owner<S>>(&mut self, id: u32, bare: &Bare<'_>, owner: &mut O) -> bool {
-        let Some(entry) = self.lru.get_mut(id) else { return false };
-        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
+    /// See [`Self::usual`].
+    #[inline(never)]
+    fn short<O: Owner<S>>(&mut self, id: u32, bare: &Bare<'_>, owner: &mut O) -> Way {
+        self.usual(id, bare, owner)
+    }
+
+    /// Takes a segment if one of the short ways is enough. What is not a mere acknowledgement goes on in functions of its own, which take the
+    /// segment as a whole: until then, it is in registers.
+    #[expect(clippy::inline_always, reason = "what is in the segment then stays in registers")]
+    #[inline(always)]
+    fn usual<O: Owner<S>>(&mut self, id: u32, bare: &Bare<'_>, owner: &mut O) -> Way {
+        let clock = self.clock;
+        let Some(mut entry) = self.lru.get_mut(id) else { return Way::Long };
+        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return Way::Long };
         let payload = bare.wire_len();
         if !streams.in_order(bare, &entry.flow) {
-            return payload == 0 && self.turn(id, bare, owner);
+            return if payload == 0 { self.turn(id, *bare, owner) } else { Way::Long };
         }
-        let now = bare.stamp;
-        entry.flow.count(bare.side, payload, now);
-        let mut is_due = false;
-        if payload > 0 {
-            data(&mut entry.flow, &mut entry.slot, owner, bare);
-            is_due = entry.grow(payload);
-        }
+        entry.flow.count(bare.side, payload, bare.stamp);
         // Neither is before the other, nor before the year 1970.
-        if self.clock.0.wrapping_sub(entry.touched.0) >= TOUCH_TIME as i64 {
-            entry.touched = self.clock;
-            self.lru.move_to_back(id, Queue::Open);
+        if clock.0.wrapping_sub(entry.touched.0) >= TOUCH_TIME as i64 {
+            let Some(touched) = self.touch(id) else { return Way::Short };
+            entry = touched;
         }
-        if is_due {
-            self.weigh(id, now, owner);
-        }
-        true
+        if payload == 0 { Way::Short } else { data(entry, *bare, owner) }
+    }
+
+    /// Moves a connection to the back of the queue of those in use.
+    #[cold]
+    #[inline(never)]
+    fn touch(&mut self, id: u32) -> Option<&mut Entry<S>> {
+        self.lru.move_to_back(id, Queue::Open);
+        let entry = self.lru.get_mut(id)?;
+        entry.touched = self.clock;
+        Some(entry)
     }
 
     /// The short way of a segment without payload with which a connection usually begins or ends: the answer to its SYN, a FIN behind
     /// everything that its side sent, and acknowledgements behind a FIN.
     #[inline(never)]
-    fn turn<O: Owner<S>>(&mut self, id: u32, bare: &Bare<'_>, owner: &mut O) -> bool {
-        let Bare { stamp: now, side, flags, .. } = *bare;
-        let Some(entry) = self.lru.get_mut(id) else { return false };
+    fn turn<O: Owner<S>>(&mut self, id: u32, bare: Bare<'_>, owner: &mut O) -> Way {
+        let Bare { stamp: now, side, flags, .. } = bare;
+        let Some(entry) = self.lru.get_mut(id) else { return Way::Long };
         // Where the clock went back, the general way remembers the latest time.
         if now.time < entry.newest() {
-            return false;
+            return Way::Long;
         }
         let was_closed = entry.is_closed();
-        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return false };
+        let Reassembly::Tcp(streams) = &mut entry.reassembly else { return Way::Long };
         let flow = &mut entry.flow;
         let is_usual = match flags {
-            TcpFlags::SYN_ACK => streams.answers_syn(bare, flow),
-            TcpFlags::ACK | TcpFlags::FIN_ACK => streams.turns(bare, flow),
+            TcpFlags::SYN_ACK => streams.answers_syn(&bare, flow),
+            TcpFlags::ACK | TcpFlags::FIN_ACK => streams.turns(&bare, flow),
             _ => false,
         };
         if !is_usual {
-            return false;
+            return Way::Long;
         }
         entry.flow.count(side, 0, now);
         if flags == TcpFlags::FIN_ACK {
@@ -143,7 +181,7 @@ impl<S> Table<S> {
             streams.pass_fin(side, &mut to);
         }
         if was_closed {
-            return true;
+            return Way::Short;
         }
         let is_closed = entry.is_closed();
         if is_closed || self.clock.since(entry.touched) >= TOUCH_TIME {
@@ -153,16 +191,16 @@ impl<S> Table<S> {
         if is_closed {
             self.weigh(id, now, owner);
         }
-        true
+        Way::Short
     }
 }
 
-/// Delivers the payload of a segment that is next in its stream, as [`Delivery::chunk`] does: apart, so that nothing on the way asks what
-/// kind of chunk it is.
-#[expect(clippy::inline_always, reason = "what is in the segment then stays in registers")]
-#[inline(always)]
-fn data<S, O: Owner<S>>(flow: &mut Flow, slot: &mut S, owner: &mut O, bare: &Bare<'_>) {
-    let Bare { stamp: now, side, seq, payload: bytes, missing, .. } = *bare;
+/// Delivers the payload of a segment that is next in its stream, as [`Delivery::chunk`] does: nothing on the way asks what kind of chunk it
+/// is.
+#[inline(never)]
+fn data<S, O: Owner<S>>(entry: &mut Entry<S>, bare: Bare<'_>, owner: &mut O) -> Way {
+    let Entry { flow, slot, .. } = entry;
+    let Bare { stamp: now, side, seq, payload: bytes, missing, .. } = bare;
     let len = bytes.len() as u64;
     if !bytes.is_empty() {
         flow.origins[side.index()].pass(seq, len, now);
@@ -174,4 +212,5 @@ fn data<S, O: Owner<S>>(flow: &mut Flow, slot: &mut S, owner: &mut O, bare: &Bar
         let gap = Chunk::Gap { bytes: u64::from(missing), reason: GapReason::Cut };
         to.chunk(side, gap, seq.wrapping_add(len as u32), u64::from(missing), now);
     }
+    if entry.grow(bare.wire_len()) { Way::Weighed } else { Way::Short }
 }
