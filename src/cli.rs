@@ -2,6 +2,7 @@
 
 mod foreign;
 mod hints;
+mod later;
 mod values;
 
 use std::num::NonZeroU32;
@@ -21,9 +22,13 @@ use crate::sink::{RecordFormat, StatsFormat, TimeFormat};
 use crate::tui::Look;
 
 pub use hints::parse;
+pub use later::Later;
 #[cfg(feature = "otlp")]
 use values::parse_queue;
 use values::{class_parser, parse_duration, parse_memory, parse_payload_limit, parse_quota, parse_share};
+
+/// The options of all commands stand behind those of each.
+const LAST: usize = 900;
 
 /// Shows every RPC on the wire, and for each failed one whether the framework or the business failed.
 ///
@@ -53,10 +58,10 @@ pub struct Cli {
     #[arg(short = 'D', long = "list-interfaces", exclusive = true)]
     pub list_interfaces: bool,
     /// Don't read the config file.
-    #[arg(long = "no-config", global = true)]
+    #[arg(long = "no-config", global = true, help_heading = None, display_order = LAST)]
     pub no_config: bool,
     /// Print on the terminal itself, not through $PAGER (less -FRX where that is not set).
-    #[arg(long = "no-pager", global = true)]
+    #[arg(long = "no-pager", global = true, help_heading = None, display_order = LAST)]
     pub no_pager: bool,
 }
 
@@ -64,48 +69,38 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print one record per call.
-    #[command(after_long_help = crate::calls::keys::help())]
-    Calls(Box<CallsArgs>),
+    Calls(Later<CallsArgs>),
     /// Print totals per service and method: calls, errors by class, latency percentiles.
-    #[command(after_long_help = crate::calls::keys::help())]
-    Stats(Box<StatsArgs>),
+    Stats(Later<StatsArgs>),
     /// Print which call caused which, where each error began, and how each hop changed it.
-    Chains(Box<ChainsArgs>),
+    Chains(Later<ChainsArgs>),
     /// Join the records of many hosts (calls --link) into chains: which call caused which, and where each error began.
-    Judge(Box<JudgeArgs>),
+    Judge(Later<JudgeArgs>),
     /// Write linked call records into a folder of Parquet files by hour and host, as an agent that may be killed at any time.
     ///
     /// sudo rpcscope record -i any --dir /var/lib/rpcscope --keep 7d --max-disk 50GB
     #[cfg(feature = "parquet")]
-    #[command(
-        mut_arg("rotate_size", part_size),
-        mut_arg("rotate_seconds", part_seconds),
-        mut_arg("max_disk", records_quota),
-        mut_args(no_packets)
-    )]
-    Record(Box<RecordArgs>),
+    Record(Later<RecordArgs>),
     /// Print one call in full: verdict, headers, messages, bytes.
-    Show(Box<ShowArgs>),
+    Show(Later<ShowArgs>),
     /// Write the packets of the matching calls to -o FILE, as pcapng for Wireshark.
-    Export(Box<View>),
+    Export(Later<View>),
     /// List the interfaces that can be sniffed.
     Interfaces,
     /// Explain a code, a word of the call record or an error text; with files, list the calls that carry it.
     ///
     /// rpcscope explain trpc 171 · rpcscope explain late-answer · rpcscope explain 'type:framework, code:101, msg:…' FILE
-    Explain(Box<ExplainArgs>),
+    Explain(Later<ExplainArgs>),
     /// Read whole logs beside a capture: each error line with its call and where the error began, and what no line says.
     ///
     /// rpcscope logs app.log capture.pcap · rpcscope logs --follow -i any --log app.log
-    #[command(mut_arg("files", |files| files.help(LOG_FILES)), after_long_help = crate::calls::keys::help())]
-    Logs(Box<LogsArgs>),
+    Logs(Later<LogsArgs>),
     /// Write a config file with all keys and their defaults as comments, and say where.
     Config(ConfigArgs),
     /// Write one page of HTML to hand on: what failed, whose fault, since when, and the proof.
     ///
     /// rpcscope report capture.pcap -o incident.html · rpcscope report a.pcap b.pcap --log app.log --redact -o incident.html
-    #[command(after_long_help = crate::calls::keys::help())]
-    Report(Box<ReportArgs>),
+    Report(Later<ReportArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -417,6 +412,7 @@ impl Telemetry {
 
 /// Arguments of `calls`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_long_help = crate::calls::keys::help())]
 pub struct CallsArgs {
     /// Input and view.
     #[command(flatten)]
@@ -449,6 +445,7 @@ pub struct CallsArgs {
 
 /// Arguments of `stats`.
 #[derive(Clone, Debug, Args)]
+#[command(after_long_help = crate::calls::keys::help())]
 pub struct StatsArgs {
     /// Input and view.
     #[command(flatten)]
@@ -519,6 +516,7 @@ const LOG_FILES: &str = "Logs and captures, told apart by their first bytes: cap
 
 /// Arguments of `logs`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(mut_arg("files", |files| files.help(LOG_FILES)), after_long_help = crate::calls::keys::help())]
 pub struct LogsArgs {
     /// Input and view; calls that do not match the filter are left out with their lines.
     #[command(flatten)]
@@ -543,6 +541,7 @@ pub struct LogsArgs {
 
 /// Arguments of `report`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_long_help = crate::calls::keys::help())]
 pub struct ReportArgs {
     /// Input.
     #[command(flatten)]
@@ -596,6 +595,12 @@ pub struct ChainsArgs {
 /// Arguments of `record`.
 #[cfg(feature = "parquet")]
 #[derive(Clone, Debug, Args)]
+#[command(
+    mut_arg("rotate_size", part_size),
+    mut_arg("rotate_seconds", part_seconds),
+    mut_arg("max_disk", records_quota),
+    mut_args(no_packets)
+)]
 pub struct RecordArgs {
     /// Input.
     #[command(flatten)]

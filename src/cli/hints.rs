@@ -51,7 +51,11 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Error> {
             line.check(&matches)?;
             Cli::from_arg_matches(&matches)
         }
-        Err(error) => Err(Line { arguments, command: &command }.explained(error)),
+        Err(error) => {
+            // What was meant may be an option of any command.
+            command.build();
+            Err(Line { arguments, command: &command }.explained(error))
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Status, output, ui};
-use crate::cli::{Cli, Command, ConfigArgs, Input, ShowArgs, Telemetry, View};
+use crate::cli::{
+    CallsArgs, ChainsArgs, Cli, Command, ConfigArgs, Input, LogsArgs, ShowArgs, StatsArgs, Telemetry, View,
+};
 use crate::config::{self, Config};
 use crate::sink::chains::ChainFormat;
 use crate::sink::logs::LogFormat;
@@ -87,13 +89,21 @@ pub(super) fn apply(cli: &mut Cli) -> Result<(), Failure> {
     let seen = match &mut cli.command {
         None if !cli.list_interfaces && ui::fits(&cli.live) => Seen::of(&mut cli.live, true, None),
         Some(Command::Calls(args)) => {
-            Seen::of(&mut args.view, args.format == RecordFormat::Text, Some(&args.telemetry))
+            let CallsArgs { view, format, telemetry, .. } = &mut **args;
+            Seen::of(view, *format == RecordFormat::Text, Some(telemetry))
         }
-        Some(Command::Stats(args)) => Seen::of(&mut args.view, args.format == StatsFormat::Text, None),
+        Some(Command::Stats(args)) => {
+            let StatsArgs { view, format } = &mut **args;
+            Seen::of(view, *format == StatsFormat::Text, None)
+        }
         Some(Command::Chains(args)) => {
-            Seen::of(&mut args.view, args.format == ChainFormat::Text, Some(&args.telemetry))
+            let ChainsArgs { view, format, telemetry, .. } = &mut **args;
+            Seen::of(view, *format == ChainFormat::Text, Some(telemetry))
         }
-        Some(Command::Logs(args)) => Seen::of(&mut args.view, args.format == LogFormat::Text, None),
+        Some(Command::Logs(args)) => {
+            let LogsArgs { view, format, .. } = &mut **args;
+            Seen::of(view, *format == LogFormat::Text, None)
+        }
         Some(Command::Show(args)) => {
             let ShowArgs { input, time, .. } = &mut **args;
             Some(Seen { input, time, look: None, alone: true })

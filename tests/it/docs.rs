@@ -32,7 +32,8 @@ fn lines(line: &str) -> impl Iterator<Item = Vec<&str>> {
 
 #[test]
 fn options_in_recipes_are_options_of_their_command() {
-    let program = Cli::command();
+    let mut program = Cli::command();
+    program.build();
     let mut seen = 0;
     for (page, text) in pages() {
         // Other programs that take rpcscope as an argument.
