@@ -195,8 +195,12 @@ enum State {
 #[derive(Debug)]
 struct Stream {
     state: State,
-    /// Bytes of a head that is not whole, or of a search.
-    carry: Vec<u8>,
+    /// Bytes of a head that is not whole, or of a search, if there are any. Boxed, because few connections ever carry some.
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector by itself takes three times as much of every connection"
+    )]
+    carry: Option<Box<Vec<u8>>>,
     /// When the carried bytes are worth another look: from this number on, or at a line end if it is one that is needed. Apart from
     /// each other and beside `marks`, because there is one stream for each side of every connection.
     wanted: u32,
@@ -213,13 +217,22 @@ impl Stream {
     fn new() -> Self {
         Self {
             state: State::Head,
-            carry: Vec::new(),
+            carry: None,
             wanted: 0,
             wants_line: false,
             marks: false,
             ended: false,
             offset: 0,
         }
+    }
+
+    #[inline]
+    fn carried(&self) -> &[u8] {
+        self.carry.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    fn carry(&mut self, bytes: &[u8]) {
+        self.carry.get_or_insert_default().extend_from_slice(bytes);
     }
 
     fn set_need(&mut self, need: Need) {
@@ -233,9 +246,9 @@ impl Stream {
     fn is_worth_a_look(&self, bytes: &[u8]) -> bool {
         let wanted = self.wanted as usize;
         if self.wants_line {
-            self.carry.len() > wanted || memchr::memchr(b'\n', bytes).is_some()
+            self.carried().len() > wanted || memchr::memchr(b'\n', bytes).is_some()
         } else {
-            self.carry.len() >= wanted
+            self.carried().len() >= wanted
         }
     }
 }
@@ -357,7 +370,7 @@ impl<R: Reader> Core<R> {
                 _ => return,
             }
         }
-        stream.carry.extend_from_slice(rest);
+        stream.carry(rest);
     }
 
     /// The same for `bytes` behind those that are carried.
@@ -365,24 +378,23 @@ impl<R: Reader> Core<R> {
     #[inline(never)]
     fn read_carried(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
         let stream = side.of_mut(&mut self.streams);
-        stream.carry.extend_from_slice(bytes);
+        stream.carry(bytes);
         if !stream.ended && !stream.is_worth_a_look(bytes) {
             return;
         }
-        let mut carried = std::mem::take(&mut stream.carry);
+        let Some(mut carried) = stream.carry.take() else { return };
         self.data(side, &carried, emit);
-        let carry = &mut side.of_mut(&mut self.streams).carry;
-        if carry.is_empty() {
-            // The next head that is not whole needs as much.
+        // The next head that is not whole needs as much.
+        side.of_mut(&mut self.streams).carry.get_or_insert_with(|| {
             carried.clear();
-            *carry = carried;
-        }
+            carried
+        });
     }
 }
 
 impl<R: Reader> Session for Core<R> {
     fn data(&mut self, side: Side, bytes: &[u8], emit: &mut Emit<'_>) {
-        if side.of(&self.streams).carry.is_empty() {
+        if side.of(&self.streams).carried().is_empty() {
             self.read(side, bytes, emit);
         } else {
             self.read_carried(side, bytes, emit);
@@ -395,18 +407,19 @@ impl<R: Reader> Session for Core<R> {
         }
         let Self { streams, reader } = self;
         let stream = side.of_mut(streams);
-        if !stream.carry.is_empty() {
+        if let Some(mut carry) = stream.carry.take().filter(|carry| !carry.is_empty()) {
             let at = At { side, offset: stream.offset };
             if stream.marks && stream.state == State::Lost {
-                emit_unread(at, &stream.carry, emit);
+                emit_unread(at, &carry, emit);
             }
             if stream.state == State::Head
-                && let Some(left) = reader.cut(at, &stream.carry, emit)
+                && let Some(left) = reader.cut(at, &carry, emit)
             {
                 stream.state = State::Body(left);
             }
-            stream.offset += stream.carry.len() as u64;
-            stream.carry.clear();
+            stream.offset += carry.len() as u64;
+            carry.clear();
+            stream.carry = Some(carry);
         }
         stream.offset += missing.unwrap_or(0);
         let at = At { side, offset: stream.offset };
@@ -433,15 +446,16 @@ impl<R: Reader> Session for Core<R> {
             self.read_carried(side, &[], emit);
         }
         let stream = side.of_mut(&mut self.streams);
-        let carry = std::mem::take(&mut stream.carry);
+        let carry = stream.carry.take();
+        let carry = carry.as_deref().map_or(&[][..], Vec::as_slice);
         let at = At { side, offset: stream.offset };
         if lost && !carry.is_empty() {
             self.reader.passed_over(at.after(carry.len()), carry.len(), false, emit);
             if stream.marks {
-                emit_unread(at, &carry, emit);
+                emit_unread(at, carry, emit);
             }
         }
-        let carried = if lost { &[][..] } else { &carry };
+        let carried = if lost { &[][..] } else { carry };
         self.reader.end(at, carried, emit);
         stream.offset += carry.len() as u64;
     }
@@ -464,7 +478,7 @@ impl<R: Reader> Session for Core<R> {
 
     fn held(&self, side: Side) -> usize {
         let stream = side.of(&self.streams);
-        let now = stream.offset + stream.carry.len() as u64;
+        let now = stream.offset + stream.carried().len() as u64;
         (now - self.oldest(side).min(now)) as usize
     }
 
@@ -473,12 +487,16 @@ impl<R: Reader> Session for Core<R> {
     }
 
     fn memory(&self) -> usize {
-        let carried: usize = self.streams.iter().map(|stream| stream.carry.capacity()).sum();
+        let of = |carry: &Vec<u8>| size_of::<Vec<u8>>() + carry.capacity();
+        let carried: usize = self.streams.iter().filter_map(|stream| stream.carry.as_deref().map(of)).sum();
         size_of::<Self>() + carried + self.reader.memory()
     }
 
     fn shrink(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.carry.shrink_to_fit());
+        for stream in &mut self.streams {
+            stream.carry.take_if(|carry| carry.is_empty());
+            stream.carry.iter_mut().for_each(|carry| carry.shrink_to_fit());
+        }
         self.reader.shrink();
     }
 

@@ -237,10 +237,10 @@ fn a_reader_may_stay_in_step_over_a_gap() {
 fn a_line_is_looked_at_again_once_it_may_be_whole() {
     let mut stream = Stream::new();
     stream.set_need(Need::Line(4));
-    stream.carry = b"abc".to_vec();
+    stream.carry(b"abc");
     assert!(!stream.is_worth_a_look(b"c"));
     assert!(stream.is_worth_a_look(b"c\n"));
-    stream.carry = b"abcde".to_vec();
+    stream.carry(b"de");
     assert!(stream.is_worth_a_look(b"e"));
     stream.set_need(Need::Bytes(6));
     assert!(!stream.is_worth_a_look(b"e"));
