@@ -119,6 +119,8 @@ struct Disorder {
     wait: Option<HoleWait>,
     /// What the other side said before any segment of this side was captured may answer the bytes before this one.
     answered: Option<Position>,
+    /// The last segment, if it seems to begin another connection.
+    doubted: Option<Doubted>,
     /// Bytes of memory that `segments` take.
     memory: usize,
 }
@@ -126,6 +128,8 @@ struct Disorder {
 /// One direction.
 #[derive(Debug)]
 pub(super) struct HalfStream {
+    /// One of its sequence numbers is known. Nothing else holds before.
+    pub(super) known: bool,
     /// The next byte to deliver.
     pub(super) next: Position,
     /// The highest acknowledgement of the receiver.
@@ -145,14 +149,13 @@ pub(super) struct HalfStream {
     pub(super) done: bool,
     /// The last byte before `next` was acknowledged but never captured: a byte, or a FIN.
     pub(super) fin_lost: bool,
-    /// The last segment, if it seems to begin another connection.
-    pub(super) doubted: Option<Box<Doubted>>,
     disorder: Option<Box<Disorder>>,
 }
 
 impl HalfStream {
     pub(super) fn at(base: Position) -> Self {
         Self {
+            known: true,
             next: base,
             acked: base,
             sent: base,
@@ -162,9 +165,13 @@ impl HalfStream {
             begun: false,
             done: false,
             fin_lost: false,
-            doubted: None,
             disorder: None,
         }
+    }
+
+    /// A direction of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self { known: false, ..Self::at(Position::first(0)) }
     }
 
     /// The stream that a SYN with this sequence number begins.
@@ -184,8 +191,29 @@ impl HalfStream {
 
     /// Bytes of memory held back.
     pub(super) fn held(&self) -> usize {
-        let disorder = self.disorder.as_ref().map_or(0, |d| d.memory);
-        disorder + self.doubted.as_ref().map_or(0, |doubted| doubted.held())
+        let of = |d: &Disorder| d.memory + d.doubted.as_ref().map_or(0, Doubted::held);
+        self.disorder.as_deref().map_or(0, of)
+    }
+
+    /// The last segment, if it seems to begin another connection.
+    pub(super) fn doubted(&self) -> Option<&Doubted> {
+        self.disorder.as_ref()?.doubted.as_ref()
+    }
+
+    /// Keeps it.
+    pub(super) fn set_doubted(&mut self, doubted: Option<Doubted>) {
+        if doubted.is_some() {
+            self.disorder.get_or_insert_default().doubted = doubted;
+        }
+    }
+
+    /// Gives it up, if there is one.
+    pub(super) fn take_doubted(&mut self) -> Option<Doubted> {
+        let doubted = self.disorder.as_mut()?.doubted.take();
+        if doubted.is_some() {
+            self.tidy();
+        }
+        doubted
     }
 
     /// Since when the hole at `next` is known.
@@ -206,12 +234,10 @@ impl HalfStream {
 
     /// Frees the memory of a stream that is in order again.
     fn tidy(&mut self) {
-        if self
-            .disorder
-            .as_ref()
-            .is_some_and(|d| d.wait.is_none() && d.fin.is_none() && d.segments.is_empty())
-            && !self.may_be_answered()
-        {
+        let is_empty = |d: &Disorder| {
+            d.wait.is_none() && d.fin.is_none() && d.segments.is_empty() && d.doubted.is_none()
+        };
+        if self.disorder.as_deref().is_some_and(is_empty) && !self.may_be_answered() {
             self.disorder = None;
         }
     }
@@ -296,9 +322,9 @@ impl HalfStream {
         self.holds() || (!self.done && (self.sent > self.next || (captured && self.acked > self.next)))
     }
 
-    /// Whether it goes on from where it is, if nothing is held back: it has not ended, and nothing further is acknowledged.
+    /// Whether it is known to go on from where it is, if nothing is held back: it has not ended, and nothing further is acknowledged.
     pub(super) fn goes_on(&self) -> bool {
-        !self.done && !self.fin_lost && self.acked <= self.next
+        self.known && !self.done && !self.fin_lost && self.acked <= self.next
     }
 
     /// Holds back what is new of a segment; says whether anything is. Bytes seen first stay.
@@ -460,7 +486,9 @@ impl HalfStream {
 
     /// Drops what is held back: the end was delivered.
     pub(super) fn discard(&mut self) {
-        self.disorder = None;
+        if let Some(disorder) = self.disorder.take() {
+            self.set_doubted(disorder.doubted);
+        }
     }
 }
 

@@ -47,11 +47,11 @@ pub(super) enum Judgement {
     Doubtful,
 }
 
-/// Both directions. A half exists as soon as one of its sequence numbers is known: from a segment of its own, or from an
+/// Both directions. A half is known as soon as one of its sequence numbers is: from a segment of its own, or from an
 /// acknowledgement by the other side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Streams {
-    halves: [Option<HalfStream>; 2],
+    halves: [HalfStream; 2],
     /// Boxed, because few connections ever wait with a RST.
     reset: Option<Box<Reset>>,
     /// As of the last segment.
@@ -80,18 +80,43 @@ fn heard(flow: &Flow, side: Side) -> bool {
     flow.segments[side.index()] > 0
 }
 
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            halves: [HalfStream::unknown(), HalfStream::unknown()],
+            reset: None,
+            course: Course::default(),
+        }
+    }
+}
+
+/// The half if it is known.
+fn known(half: &HalfStream) -> Option<&HalfStream> {
+    half.known.then_some(half)
+}
+
 impl Streams {
     fn half(&self, side: Side) -> Option<&HalfStream> {
-        self.halves[side.index()].as_ref()
+        known(&self.halves[side.index()])
     }
 
     fn half_mut(&mut self, side: Side) -> Option<&mut HalfStream> {
-        self.halves[side.index()].as_mut()
+        let half = &mut self.halves[side.index()];
+        half.known.then_some(half)
+    }
+
+    /// The half of `side`, which begins at `seq` if nothing is known of it.
+    fn half_at(&mut self, side: Side, seq: u32) -> &mut HalfStream {
+        let half = &mut self.halves[side.index()];
+        if !half.known {
+            *half = HalfStream::at(Position::first(seq));
+        }
+        half
     }
 
     /// Bytes of memory held back.
     pub(super) fn held(&self) -> usize {
-        self.halves.iter().flatten().map(HalfStream::held).sum()
+        self.halves.iter().map(HalfStream::held).sum()
     }
 
     /// How the streams go on from here.
@@ -106,8 +131,7 @@ impl Streams {
 
     /// The same where nothing is held back or missing.
     fn settled_course(&self) -> Course {
-        let is_even = |half: &Option<HalfStream>| half.as_ref().is_some_and(HalfStream::goes_on);
-        if self.halves.iter().all(is_even) { Course::Even } else { Course::Settled }
+        if self.halves.iter().all(HalfStream::goes_on) { Course::Even } else { Course::Settled }
     }
 
     /// Whether time alone could change something after the last segment.
@@ -160,7 +184,7 @@ impl Streams {
     /// The side whose last segment is doubted, if this one fits to it.
     fn doubted(&self, side: Side, head: &TcpHead, payload: u64) -> Option<Side> {
         [side, side.other()].into_iter().find(|of| {
-            let doubted = self.half(*of).and_then(|half| half.doubted.as_ref());
+            let doubted = self.half(*of).and_then(HalfStream::doubted);
             doubted.is_some_and(|doubted| doubted.fits(side, head, payload))
         })
     }
@@ -168,19 +192,19 @@ impl Streams {
     /// Keeps a segment until the next one shows what it is, with its payload if `room` and the bounds allow.
     pub(super) fn doubt(&mut self, segment: &Segment<'_>, head: &TcpHead, limits: &Limits, room: usize) {
         let Some(half) = self.half_mut(segment.side) else { return };
-        half.doubted = None;
+        half.take_doubted();
         let room = room.min(limits.flow_bytes).saturating_sub(self.held());
         if let Some(half) = self.half_mut(segment.side) {
-            half.doubted = Doubted::of(segment, head, room).map(Box::new);
+            half.set_doubted(Doubted::of(segment, head, room));
         }
         // The next segment is judged.
         self.course = Course::Unsettled;
     }
 
     /// The doubted segment to which this one fits.
-    pub(super) fn take_doubted(&mut self, side: Side, head: &TcpHead, payload: u64) -> Option<Box<Doubted>> {
+    pub(super) fn take_doubted(&mut self, side: Side, head: &TcpHead, payload: u64) -> Option<Doubted> {
         let of = self.doubted(side, head, payload)?;
-        self.half_mut(of)?.doubted.take()
+        self.half_mut(of)?.take_doubted()
     }
 
     /// Takes a segment of this connection. `room` is how many bytes it may hold back.
@@ -194,7 +218,7 @@ impl Streams {
     ) -> Overflow {
         let side = segment.side;
         let flags = head.flags;
-        self.halves.iter_mut().flatten().for_each(|half| half.doubted = None);
+        self.halves.iter_mut().for_each(|half| drop(half.take_doubted()));
         if flags.syn && !flags.rst {
             self.shake_hands(side, head, to.flow);
         }
@@ -221,7 +245,7 @@ impl Streams {
             flow.opener = Some(if head.flags.ack { other } else { side });
         }
         let first = head.seq.wrapping_add(1);
-        let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(first)));
+        let half = self.half_at(side, first);
         let start = half.base.near(first);
         if !half.anchored {
             half.anchored = true;
@@ -232,8 +256,7 @@ impl Streams {
             half.base = start;
         }
         if head.flags.ack {
-            let half =
-                self.halves[other.index()].get_or_insert_with(|| HalfStream::at(Position::first(head.ack)));
+            let half = self.half_at(other, head.ack);
             // The acknowledgement of the SYN is the beginning of the other stream, wherever it is seen. One of later bytes
             // may have been captured before it.
             let start = half.base.near(head.ack);
@@ -250,7 +273,7 @@ impl Streams {
     fn acknowledge(&mut self, side: Side, head: &TcpHead, flow: &mut Flow) -> Option<Position> {
         let ack = head.ack;
         if self.half(side).is_none() && !head.flags.rst {
-            self.halves[side.index()] = Some(HalfStream::at(Position::first(ack)));
+            self.halves[side.index()] = HalfStream::at(Position::first(ack));
             // The first acknowledgement of the side that opened the connection is that of the SYN, if this was not captured.
             let opener = side.other();
             let first =
@@ -313,7 +336,7 @@ impl Streams {
         // It does not acknowledge all that the other side has said by now.
         let passed = needs.zip(self.half(side.other())).is_some_and(|(needs, other)| needs < other.next);
         let spoke = self.half(side.other()).is_some_and(|other| other.begun);
-        let half = self.halves[side.index()].get_or_insert_with(|| HalfStream::at(Position::first(seq)));
+        let half = self.half_at(side, seq);
         let start = half.next.near(seq);
         // The other side spoke before anything of this one was captured. Whoever did not open the connection asked nothing by that.
         if to.flow.segments[side.index()] == 1 && spoke && to.flow.opener.is_none_or(|opener| opener == side)
@@ -400,7 +423,7 @@ impl Streams {
                 self.finish(End::Rst, to);
                 break;
             }
-            let count: usize = self.halves.iter().flatten().map(HalfStream::segments_held).sum();
+            let count: usize = self.halves.iter().map(HalfStream::segments_held).sum();
             let full = self.held() > limits.flow_bytes.min(room) || count > limits.flow_pieces;
             if full && self.skip_first_hole(to) {
                 overflow.0 += 1;
@@ -456,7 +479,7 @@ impl Streams {
 
     /// The whole capture was silent until `now`: what could not come meanwhile is waited for from now on.
     pub(super) fn resume(&mut self, now: Timestamp) {
-        for half in self.halves.iter_mut().flatten() {
+        for half in &mut self.halves {
             if let Some(wait) = half.wait() {
                 half.set_wait(Some(HoleWait { time: wait.time.max(now), ..wait }));
             }
@@ -565,7 +588,7 @@ impl Streams {
         if let Some(read) = reset.and_then(|reset| reset.read) {
             to.owner.reset(to.flow, to.slot, first, read, origin);
         }
-        for half in self.halves.iter_mut().flatten() {
+        for half in &mut self.halves {
             half.done = true;
             half.discard();
         }

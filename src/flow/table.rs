@@ -343,7 +343,7 @@ impl<S> Table<S> {
     }
 
     /// The one kept before, if this one fits to it.
-    fn take_doubted(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Option<Box<Doubted>> {
+    fn take_doubted(&mut self, id: u32, segment: &Segment<'_>, head: &TcpHead) -> Option<Doubted> {
         let Some(Entry { reassembly: Reassembly::Tcp(streams), .. }) = self.lru.get_mut(id) else {
             return None;
         };
@@ -370,9 +370,10 @@ impl<S> Table<S> {
     /// Ends the capture: every connection delivers what it holds back, ends with [`End::Idle`] where it has not ended
     /// otherwise, and leaves, in the order in which they appeared.
     pub fn finish<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let connections = self.lru.iter().map(|(id, entry)| (entry.flow.first, false, id));
-        let handshakes = self.handshakes.iter().map(|(id, known)| (known.first, true, id));
-        let mut all: Vec<(Stamp, bool, u32)> = connections.chain(handshakes).collect();
+        let connections = self.lru.iter().map(|(id, entry)| (entry.flow.first.packet, false, id));
+        let handshakes = self.handshakes.iter().map(|(id, known)| (known.first.packet, true, id));
+        let mut all: Vec<(u64, bool, u32)> = Vec::with_capacity(self.len());
+        all.extend(connections.chain(handshakes));
         all.sort_unstable();
         for (_, is_handshake, id) in all {
             if is_handshake {

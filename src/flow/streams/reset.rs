@@ -11,7 +11,7 @@ use super::super::half_stream::{Delivery, HalfStream};
 use super::super::limits::Limits;
 use super::super::position::Position;
 use super::super::{Flow, Owner, Stamp};
-use super::{Streams, segments};
+use super::{Streams, known, segments};
 use crate::decode::{Segment, TcpHead};
 use crate::time::Timestamp;
 
@@ -115,14 +115,9 @@ impl Streams {
 
 /// Whether a segment shows that the connection outlives a RST: its sender says more than was known of, or has received what the
 /// other side sent later, or the other side has received what stands behind it.
-fn is_outlived(
-    halves: &[Option<HalfStream>; 2],
-    reset: &Reset,
-    segment: &Segment<'_>,
-    head: &TcpHead,
-) -> bool {
+fn is_outlived(halves: &[HalfStream; 2], reset: &Reset, segment: &Segment<'_>, head: &TcpHead) -> bool {
     let side = segment.side;
-    let [own, other] = [side, side.other()].map(|side| halves[side.index()].as_ref());
+    let [own, other] = [side, side.other()].map(|side| known(&halves[side.index()]));
     let acked = other.filter(|_| head.flags.ack).map(|other| other.next.near(head.ack));
     if side == reset.side {
         let payload = segment.wire_len();

@@ -9,6 +9,12 @@ use super::{Reassembly, TOUCH_TIME, Table};
 use crate::decode::Segment;
 use crate::time::Timestamp;
 
+/// The index is made smaller where it has room for so many times its handshakes: most connections that open at once go on, and what it took
+/// would be of no use to them.
+const ROOMY: usize = 8;
+/// Handshakes for which it is not made smaller.
+const FEW: usize = 256;
+
 /// What became of a segment that belongs to no connection but perhaps to a handshake.
 pub(super) enum Taken {
     /// It is a part of one.
@@ -59,6 +65,10 @@ impl<S> Table<S> {
         let tag = handshake.tag;
         if let Ok(indexed) = self.handshake_index.find_entry(spread(tag), |indexed| indexed.id == id) {
             indexed.remove();
+        }
+        let (known, room) = (self.handshake_index.len(), self.handshake_index.capacity());
+        if known.max(FEW) < room / ROOMY {
+            self.handshake_index.shrink_to(2 * known, |known| spread(known.tag));
         }
         let (flow, streams) = handshake.replay();
         let slot = owner.open(&flow);
