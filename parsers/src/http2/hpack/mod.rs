@@ -34,7 +34,7 @@ use field::{Field, Part};
 use table::Table;
 
 pub(super) use exclusion::Place;
-pub(super) use table::{DEFAULT_SIZE, EntryId, SIZE_LIMIT, STATIC_LEN, fixed};
+pub(super) use table::{DEFAULT_SIZE, EntryId, OK, POST, SIZE_LIMIT, STATIC_LEN, fixed};
 pub(super) use wire::{Coded, Fault, LiteralName, Representation, parse_representation, what_is_wrong};
 use wire::{ShortLiteral, short_literal};
 
@@ -203,6 +203,13 @@ impl<'a> List<'a> {
             Some(Part::KnownValue(value)) => value,
             _ => Value::Other,
         }
+    }
+
+    /// Whether the value of the first field of that name is that of the static entry with that index: a no says nothing.
+    pub(super) fn is_fixed(self, name: Name, index: u32) -> bool {
+        let first = self.fields.first.get(name as usize).copied().unwrap_or(NONE);
+        let value = self.fields.list.get(usize::from(first)).map(|field| field.value);
+        matches!(value, Some(Part::FixedValue(fixed)) if fixed == index)
     }
 
     /// Whether there is a field of that name, even if its value can't be read.

@@ -72,6 +72,10 @@ const STATIC: [(Name, &str, &str); 61] = [
     (Name::Other, "www-authenticate", ""),
 ];
 
+/// Indexes of the entries that nearly every call of gRPC has.
+pub(in super::super) const POST: u32 = 3;
+pub(in super::super) const OK: u32 = 8;
+
 /// Size that every entry counts in addition to its octets (RFC 7541, section 4.1).
 const ENTRY_OVERHEAD: usize = 32;
 

@@ -48,6 +48,12 @@ fn check(decoder: &mut Decoder, wire: &str, expected: &[(&str, &str)], size: usi
 }
 
 #[test]
+fn entries_that_are_known_by_their_index_are_these() {
+    assert_eq!(fixed(POST), Some((Name::Method, ":method", "POST")));
+    assert_eq!(fixed(OK), Some((Name::Status, ":status", "200")));
+}
+
+#[test]
 fn appendix_c_2_single_fields() {
     let mut decoder = Decoder::new();
     check(

@@ -1,7 +1,7 @@
 //! Header blocks with their place on the wire, and the events made of them.
 
 use super::super::grpc::{self, Content};
-use super::super::hpack::List;
+use super::super::hpack::{self, List};
 use super::super::known::{Name, Value};
 use super::super::quote::parse_quote;
 use crate::event::{
@@ -141,6 +141,9 @@ pub(super) fn codec_of(content: Option<Content>) -> Option<&'static str> {
 
 /// The HTTP status of an answer.
 pub(super) fn http_status(list: List<'_>) -> Option<u16> {
+    if list.is_fixed(Name::Status, hpack::OK) {
+        return Some(200);
+    }
     list.get(Name::Status).and_then(grpc::parse_status).and_then(|code| u16::try_from(code).ok())
 }
 
@@ -239,6 +242,24 @@ impl super::Streams {
         self.traffic = super::Traffic::Grpc;
         if !self.goaways.is_empty() {
             self.emit_goaways(emit);
+        }
+    }
+
+    /// Takes a GOAWAY.
+    pub(in super::super) fn goaway(
+        &mut self,
+        span: Span,
+        last: u32,
+        code: u32,
+        text: &[u8],
+        emit: &mut Emit<'_>,
+    ) {
+        if self.traffic == super::Traffic::Unknown {
+            // The last one of a side is the one that counts.
+            self.goaways.retain(|other| other.span.side != span.side);
+            self.goaways.push(PendingGoaway { span, last, code, text: text.to_vec() });
+        } else {
+            emit_goaway(self.client, span, last, code, text, emit);
         }
     }
 

@@ -44,8 +44,8 @@ use crate::protocol::Emit;
 use crate::session::At;
 use loss_proof::{Proof, Untracked};
 use messages::{
-    LastBlock, NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_goaway, emit_part,
-    head_of, http_status, quoted_by, status_of,
+    LastBlock, NO_STATUS, PendingGoaway, answer_of, codec_of, content_of, emit_begin, emit_part, head_of,
+    http_status, quoted_by, status_of,
 };
 use numbers::Numbers;
 use open::OpenStreams;
@@ -244,10 +244,15 @@ impl Streams {
 
     /// The stream, made if its opening may have been missed.
     fn reach(&mut self, id: u32) -> Option<&mut Stream> {
+        self.admit(id);
+        self.open.get_mut(id)
+    }
+
+    /// Makes the stream if its opening may have been missed.
+    fn admit(&mut self, id: u32) {
         if self.numbers.is_unseen(id) && !self.open.contains(id) {
             self.insert_orphan(id);
         }
-        self.open.get_mut(id)
     }
 
     #[cold]
@@ -455,13 +460,14 @@ impl Streams {
         let HeaderBlock { span, end_stream, list, cut } = block;
         let http = http_status(list);
         let interim = http.is_some_and(|code| (100..200).contains(&code));
+        self.admit(id);
         if self.bodies.is_some() {
-            self.reach(id);
             self.note_encoding(id, span.side, list);
         }
-        let Some(stream) = self.reach(id).filter(|stream| !matches!(stream.state, State::Done)) else {
+        let Some(stream) = self.open.get_mut(id) else { return };
+        if matches!(stream.state, State::Done) {
             return;
-        };
+        }
         if interim && !end_stream {
             return;
         }
@@ -471,13 +477,18 @@ impl Streams {
         if !is_web {
             stream.codec = stream.codec.or(codec_of(content));
         }
-        if is_web || (content == Some(Content::Other) && self.adopt(id, list)) {
-            return self.web_answer(id, &block, emit);
-        }
-        if !is_call && !self.prove(id, &block, content, emit) {
-            return;
-        }
-        let Some(stream) = self.open.get_mut(id) else { return };
+        let stream = if is_call && !is_web && content != Some(Content::Other) {
+            stream
+        } else {
+            if is_web || (content == Some(Content::Other) && self.adopt(id, list)) {
+                return self.web_answer(id, &block, emit);
+            }
+            if !is_call && !self.prove(id, &block, content, emit) {
+                return;
+            }
+            let Some(stream) = self.open.get_mut(id) else { return };
+            stream
+        };
         if end_stream {
             let only = stream.response == Response::Awaited;
             return self.end(id, span, Some(LastBlock { list, cut, only, content, http }), emit);
@@ -717,17 +728,6 @@ impl Streams {
         };
         emit(span.side, &Event::Reset(reset));
         self.finish(id);
-    }
-
-    /// Takes a GOAWAY.
-    pub(super) fn goaway(&mut self, span: Span, last: u32, code: u32, text: &[u8], emit: &mut Emit<'_>) {
-        if self.traffic == Traffic::Unknown {
-            // The last one of a side is the one that counts.
-            self.goaways.retain(|other| other.span.side != span.side);
-            self.goaways.push(PendingGoaway { span, last, code, text: text.to_vec() });
-        } else {
-            emit_goaway(self.client, span, last, code, text, emit);
-        }
     }
 
     /// Nothing more comes from `side`: requests that only an answer could have proved to be calls are emitted if others of

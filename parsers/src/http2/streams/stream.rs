@@ -18,7 +18,7 @@
 //! unless its opening may not have been seen: then what still comes on it would be taken for another one.
 
 use super::super::grpc::{Content, Scanner};
-use super::super::hpack::{Fields, List};
+use super::super::hpack::{self, Fields, List};
 use super::super::known::Name;
 use super::json::JsonSign;
 use super::messages::Span;
@@ -249,7 +249,8 @@ pub(super) enum Claim {
 
 /// What a request says about its stream, given its content type. `cut`: its end is missing.
 pub(super) fn claim_of(list: List<'_>, content: Option<Content>, cut: bool) -> Claim {
-    if list.get(Name::Method).is_some_and(|method| method != b"POST") {
+    let is_post = || list.is_fixed(Name::Method, hpack::POST);
+    if !is_post() && list.get(Name::Method).is_some_and(|method| method != b"POST") {
         return Claim::Foreign;
     }
     let of_grpc = [Name::GrpcTimeout, Name::GrpcEncoding, Name::GrpcAcceptEncoding];
