@@ -283,7 +283,8 @@ impl Stream {
         // A buffer that once held a larger packet is not filled to its end again.
         let mut end = self.piece.max(self.carry.len() + self.piece / 2);
         if data.len() < end {
-            data.resize(end, 0);
+            // Nothing of it is needed, and memory that is new is zero.
+            *data = vec![0; end];
         }
         let mut filled = self.carry.len();
         if let Some(start) = data.get_mut(..filled) {
