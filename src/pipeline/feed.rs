@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::source::{Batch, Source, SourceError};
 
 /// Batches that the fastest thread may be ahead of the slowest: of a source that waits for packets, and of one that does not.
-/// Packets that arrive must be taken; those of a file can wait, and what comes of them takes memory.
+/// Packets that arrive must be taken; those of a file can wait, and what comes of them takes memory and leaves the caches.
 const WINDOW: usize = 24;
-const READY_WINDOW: usize = 10;
+const READY_WINDOW: usize = 6;
 /// Batches that a thread reads in advance from a source that does not wait for packets: when it comes to them, and when the
 /// others do, they are there.
 const AHEAD: u64 = 4;
