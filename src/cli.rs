@@ -23,6 +23,8 @@ use crate::tui::Look;
 
 pub use hints::parse;
 pub use later::Later;
+#[cfg(feature = "parquet")]
+use values::no_packets;
 #[cfg(feature = "otlp")]
 use values::parse_queue;
 use values::{class_parser, parse_duration, parse_memory, parse_payload_limit, parse_quota, parse_share};
@@ -658,14 +660,6 @@ fn records_quota(_: Arg) -> Arg {
     let text = "Keep at most this much in all files of this host (10GB), those of earlier runs too; the oldest are deleted";
     let arg = Arg::new("max_disk").long("max-disk").value_name("SIZE").help(text);
     arg.value_parser(parse_quota)
-}
-
-/// `record` writes no packets.
-#[cfg(feature = "parquet")]
-fn no_packets(arg: Arg) -> Arg {
-    let is_of_packets = ["write", "rotate_count", "embed_secrets", "comments", "packet_buffered"]
-        .contains(&arg.get_id().as_str());
-    if is_of_packets { arg.hide(true) } else { arg }
 }
 
 /// Arguments of `judge`.

@@ -94,8 +94,8 @@ struct Base {
     start: [u64; 2],
     /// Whether each side's bytes begin with its very first, preludes apart.
     whole: [bool; 2],
-    /// A side that had sent nothing when the protocol was recognised by what the other one sent: a PROXY header may still come from
-    /// it.
+    /// A side that had sent nothing when the protocol was recognised by what the other one sent, if it may be the client: a PROXY header may
+    /// still come from it.
     awaited: Option<Side>,
 }
 
@@ -442,7 +442,6 @@ impl Conversation {
                 let wanted = *wanted;
                 let mut start = flow.origins.each_ref().map(Origins::next);
                 start[side.index()] -= bytes.len() as u64;
-                // Nobody but its client sends a PROXY header.
                 let base = Base { start, whole: from_start, awaited: None };
                 let mut session = sessions.take(protocol, wanted);
                 let needed = feed(session.as_mut(), base, flow, side, chunk, origin, take);

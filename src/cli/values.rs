@@ -105,6 +105,14 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `record` writes no packets.
+#[cfg(feature = "parquet")]
+pub(super) fn no_packets(arg: clap::Arg) -> clap::Arg {
+    let is_of_packets = ["write", "rotate_count", "embed_secrets", "comments", "packet_buffered"]
+        .contains(&arg.get_id().as_str());
+    if is_of_packets { arg.hide(true) } else { arg }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
