@@ -284,6 +284,16 @@ pub(super) fn parse<'a>(
     peers.learn(input.side, envelope.message_type);
     peers.client.get_or_insert(input.side.other());
     peers.own_ids |= envelope.seq_id != head.seq_id;
+    message(envelope, bytes)
+}
+
+// Apart, so that the event is made where it is returned.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it returns what its caller does, which need not be copied then"
+)]
+#[inline(never)]
+fn message<'a>(envelope: &Envelope<'a>, bytes: u64) -> ParseResult<Parsed<'a>> {
     Ok(Parsed::Message { event: envelope.event(Transport::THeader), bytes })
 }
 

@@ -383,6 +383,7 @@ impl<'a> HeaderFields<'a> {
 pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
     match value {
         [number @ 1..=31] => Some(u64::from(*number)),
+        [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
         _ => decimal(value),
     }
 }
