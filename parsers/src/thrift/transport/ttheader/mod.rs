@@ -255,6 +255,16 @@ pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     }
 }
 
+/// Calls `each` with the string pairs that have a `wanted` key: integer keys are the libraries' own.
+pub(super) fn custom(input: &[u8], wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
+    if let Some((_, sections)) = head_and_sections(input) {
+        let _ = header::sections(sections, |entry, _| match entry {
+            Entry::String(key, value) if wanted(key) => each(key, value),
+            Entry::String(..) | Entry::Integer(..) | Entry::Acl(_) => {}
+        });
+    }
+}
+
 pub(super) fn body(input: &[u8]) -> Option<BodySpan> {
     let (head, sections) = head_and_sections(input)?;
     let payload = input.get(head.payload()..)?;

@@ -59,6 +59,20 @@ fn a_request_names_both_ends_method_and_time_out() {
 }
 
 #[test]
+fn wanted_keys_are_looked_for_among_string_pairs() {
+    let strings = b"\x01\0\x02\0\x02b3\0\x010\0\x03isn\0\x01S";
+    let integers = b"\x10\0\x02\0\x06\0\x01T\0\x09\0\x01M";
+    let request = frame(0, 7, &[&strings[..], integers].concat(), b"");
+    let visited = |wanted| {
+        let mut visited = Vec::new();
+        super::custom(&request, wanted, &mut |key, value| visited.push((key.to_vec(), value.to_vec())));
+        visited
+    };
+    assert_eq!(visited(|key| key == b"b3"), [(b"b3".to_vec(), b"0".to_vec())]);
+    assert_eq!(visited(|_| true).len(), 2);
+}
+
+#[test]
 fn answers_carry_their_outcome() {
     let seen_answers = |name| seen(name).into_iter().filter(|seen| seen.message.kind == Kind::Answer);
     let good = seen_answers("biz-status").next().unwrap().message;
