@@ -51,6 +51,24 @@ enum Remainder {
     Level(Level),
 }
 
+/// How many bytes those fields of the binary protocol take with which `input` begins, up to the first one that holds values of its own or is
+/// not whole.
+fn plain_fields(input: &[u8]) -> usize {
+    let mut rest = input;
+    while let [kind, _, _, value @ ..] = rest {
+        let kind = Encoded::Binary(*kind);
+        let Some(value_type) = kind.value_type() else { break };
+        let size = match (fixed_size(kind, value_type), value.first_chunk()) {
+            (Some(size), _) => size,
+            (None, Some(length)) if value_type == Type::String => 4 + u64::from(u32::from_be_bytes(*length)),
+            _ => break,
+        };
+        let Some(after) = value.get(size as usize..).filter(|_| size < VALUE_LIMIT) else { break };
+        rest = after;
+    }
+    input.len() - rest.len()
+}
+
 /// Reads the head of a value; a value without a length is read whole.
 fn value_head(kind: Encoded) -> impl FnMut(&[u8]) -> Parse<'_, Remainder> {
     move |input| {
@@ -250,6 +268,14 @@ impl StructSkip {
                 return Ok(Skipped::More);
             };
             if self.head.is_empty() {
+                if let (StructFormat::Binary, Some(Level::Struct)) = (self.format, &self.top) {
+                    let plain = plain_fields(rest);
+                    if plain > 0 {
+                        self.skipped += plain as u64;
+                        at += plain;
+                        continue;
+                    }
+                }
                 match self.step(rest) {
                     Ok((after, ())) => at = piece.len() - after.len(),
                     Err(Err::Incomplete(_)) if rest.len() < HEAD_LIMIT => {
