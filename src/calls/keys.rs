@@ -375,6 +375,11 @@ pub trait Visit: Sized {
         visit_names(call, self);
     }
 
+    /// The same of [`visit_message`], whose value [`visit_reported`] mostly has again.
+    fn message(&mut self, call: &Call) {
+        visit_message(call, self);
+    }
+
     /// The same of [`visit_reported`], whose value is large.
     fn reported(&mut self, call: &Call) {
         visit_reported(call, self);
@@ -430,6 +435,8 @@ pub fn visit(call: &Call, visitor: &mut impl Visit) {
     visitor.shared(call);
     visitor.names(call);
     visit_outcome(call, visitor);
+    visitor.message(call);
+    visit_ending(call, visitor);
     visitor.reported(call);
     visit_extra(call, visitor);
     visitor.sizes(call);
@@ -565,9 +572,18 @@ keys! {
         "code_name": Type::Text,
             "standard name of the code",
             |c| word(c.outcome.code_name);
+    }
+
+    /// Passes the key to `visitor` that says the error in words.
+    pub fn visit_message {
         "message" | "msg": Type::Text,
             "text of the error",
             |c| c.outcome.message.as_deref().map_or(Value::Null, Value::Text);
+    }
+
+    #[allow(clippy::inline_always, reason = "a part of one function")]
+    #[inline(always)]
+    fn visit_ending {
         "initiator": Type::Choice(|| words(Initiator::ALL, Initiator::name)),
             "who broke, reset or cancelled the call",
             |c| word(c.outcome.initiator.map(Initiator::name));

@@ -212,7 +212,7 @@ impl Room<'_> {
     }
 
     /// [`Self::within_string`] for texts that need escapes, or have letters beyond ASCII.
-    fn escaped(mut self, text: &str) -> Self {
+    pub(super) fn escaped(mut self, text: &str) -> Self {
         // Everything before `done` is written; runs of characters that stay are copied at once.
         let (mut done, mut looked_at) = (0, 0);
         while let at = looked_at + plain_part(&text.as_bytes()[looked_at..])
@@ -364,7 +364,7 @@ fn ends<const N: usize>(place: &mut [u8], text: &[u8]) {
 }
 
 /// Whether JSON holds all these octets as they are: printable ASCII without `"` and `\`.
-fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
     let found = words.fold(0, |found, word| found | not_plain(word));
     let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));

@@ -157,12 +157,14 @@ struct Members<'b, 'd> {
     methods: Option<&'d mut Methods>,
     /// The digits of the packet in which a call was first seen, if they are at most eight: most records have them twice.
     packet: (u64, usize),
+    /// Whether the text of the error needs no escapes: most records that have it have it twice, too.
+    is_plain: bool,
 }
 
 impl<'b, 'd> Members<'b, 'd> {
     /// Without anything that calls share.
     fn new(room: Room<'b>, dates: &'d mut Dates) -> Self {
-        Self { room, dates, connection: None, methods: None, packet: (0, 0) }
+        Self { room, dates, connection: None, methods: None, packet: (0, 0), is_plain: false }
     }
 }
 
@@ -252,7 +254,7 @@ impl Visit for Members<'_, '_> {
             }
             Value::UnknownName(group) => room.text(quoted).text("unknown#").number(group).text("\""),
             Value::Text(text) => room.text(quoted).within_string(text).text("\""),
-            Value::Reported(text) => reported(room.text(quoted), &text).text("\""),
+            Value::Reported(text) => reported(room.text(quoted), &text, None).text("\""),
             Value::Number(n) => match u64::try_from(n) {
                 Ok(n) => room.number_of(plain, n),
                 Err(_) => room.text(plain).signed(n),
@@ -348,12 +350,23 @@ impl Visit for Members<'_, '_> {
     }
 
     #[inline]
+    fn message(&mut self, call: &Call) {
+        if let Some(message) = &call.outcome.message {
+            self.is_plain = json::is_plain(message.as_bytes());
+            let room = std::mem::take(&mut self.room).text(member!("message").start_quoted);
+            let room = if self.is_plain { room.text(message) } else { room.escaped(message) };
+            self.room = room.text("\"");
+        }
+    }
+
+    #[inline]
     fn reported(&mut self, call: &Call) {
         if call.told.is_some() {
             keys::visit_reported(call, self);
         } else if let Some(text) = reported_as(call) {
             let room = std::mem::take(&mut self.room).text(member!("reported_as").start_quoted);
-            self.room = reported(room, &text).text("\"");
+            let plain = call.outcome.message.as_deref().filter(|_| self.is_plain);
+            self.room = reported(room, &text, plain).text("\"");
         }
     }
 

@@ -7,10 +7,13 @@ use crate::calls::record::{GoAwayNote, Process, Uid};
 use crate::calls::reported::{Escaped, Piece, Reported};
 use crate::sink::json::Room;
 
-/// The pieces of a text, without quotes.
-pub(super) fn reported<'b>(room: Room<'b>, text: &Reported<'_>) -> Room<'b> {
+/// The pieces of a text, without quotes. `plain`: a text of the call that is known to need no escapes.
+pub(super) fn reported<'b>(room: Room<'b>, text: &Reported<'_>, plain: Option<&str>) -> Room<'b> {
     text.pieces().fold(room, |room, piece| match piece {
         Piece::Word(word) | Piece::Escaped(Escaped { json: word, .. }) => room.text(word),
+        Piece::Text(text) if plain.is_some_and(|plain| std::ptr::eq(plain, &raw const **text)) => {
+            room.text(text)
+        }
         Piece::Text(text) => room.within_string(text),
         Piece::Number(number) => room.signed(*number),
     })
