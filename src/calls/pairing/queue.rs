@@ -249,7 +249,21 @@ impl Queue {
     }
 
     /// The oldest call of that id.
+    #[expect(
+        clippy::inline_always,
+        reason = "mostly it is the only call, which takes less than to call a function"
+    )]
+    #[inline(always)]
     pub(super) fn find(&mut self, id: CallId) -> Option<&mut Pending> {
+        if !matches!(self, Self::One(call) if call.id == id) {
+            return self.find_another(id);
+        }
+        if let Self::One(call) = self { Some(call) } else { None }
+    }
+
+    /// The same of several calls.
+    #[inline(never)]
+    fn find_another(&mut self, id: CallId) -> Option<&mut Pending> {
         match self.few_mut() {
             Ok(few) => few.iter_mut().find(|pending| pending.id == id),
             Err(many) => {
