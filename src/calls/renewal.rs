@@ -109,12 +109,13 @@ impl Call {
         (self.outcome, self.metadata) = (Outcome::unknown(), Vec::new());
     }
 
-    /// Becomes a call of which nothing is known, as [`Call::new`] makes one: what a released record owned is not written again, and what is
-    /// known of each call as soon as it is opened (when it ended so far, its packets and connection, its protocol and id) is set then.
+    /// Becomes a call of which nothing is known, as [`Call::new`] makes one: what a released record owned is not written again, what is known
+    /// of each call as soon as it is opened (when it ended so far, its packets and connection, its protocol and id) is set then, and what
+    /// became of it when it is decided.
     #[expect(clippy::inline_always, reason = "a part of what opens a call")]
     #[inline(always)]
-    pub fn renew(&mut self, uid: Uid, start: Timestamp, client: Endpoint, server: Endpoint) {
-        (self.uid, self.start, self.client, self.server) = (uid, start, client, server);
+    pub fn renew(&mut self, uid: Uid, start: Timestamp, client: &Endpoint, server: &Endpoint) {
+        (self.uid, self.start, self.client, self.server) = (uid, start, *client, *server);
         self.kind = CallKind::Unary;
         (self.unknown_name, self.sender, self.timeout) = (None, None, None);
         (self.latency, self.duration, self.positions) = (None, None, [None; 2]);
@@ -124,7 +125,6 @@ impl Call {
         (self.parent, self.parent_evidence, self.parent_key) = (None, None, None);
         (self.parent_confidence, self.missed) = (None, None);
         (self.observer, self.is_local, self.findings) = (None, [false; 2], Findings::default());
-        std::mem::forget(std::mem::replace(&mut self.outcome, Outcome::unknown()));
     }
 }
 
@@ -156,13 +156,13 @@ mod tests {
         let Call { uid, start, client, server, .. } = sample::bare();
         let new = || Call::new(uid, start, client, server);
         let renew = |call: &mut Call| {
-            call.renew(uid, start, client, server);
+            call.renew(uid, start, &client, &server);
             let opened = new();
             (call.end, call.decided, call.packets) = (opened.end, opened.decided, opened.packets);
             (call.connection, call.since_opening) = (opened.connection, opened.since_opening);
             (call.network, call.capture_point) = (opened.network, opened.capture_point);
             (call.transport, call.rpc, call.codec) = (opened.transport, opened.rpc, opened.codec);
-            call.id = opened.id;
+            (call.id, call.outcome) = (opened.id, opened.outcome);
         };
         for own in own {
             let mut call = new();

@@ -3,8 +3,7 @@
 use rpcscope_parsers::Side;
 
 use super::pending::Pending;
-use crate::calls::outcome::Decision;
-use crate::calls::record::{Call, Finding, Uid};
+use crate::calls::record::{Call, Finding, Findings, Uid};
 use crate::flow::Stamp;
 
 /// What an event did to all calls that began before it. So the event costs the same whatever the number of calls.
@@ -102,7 +101,8 @@ impl Doubts {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) waiting: Pending,
-    pub(super) decision: Decision,
+    /// What is remarkable about its outcome, which the record has already.
+    pub(super) findings: Findings,
     /// The packet of the answer's last byte.
     pub(super) answered: Stamp,
     /// TCP: sequence number of the answer's last part.

@@ -6,9 +6,9 @@ use rpcscope_parsers::event::{Complete, Foreign, GoAway, Reset};
 use rpcscope_parsers::{CallId, Rpc, Side, Status, Transport};
 
 use super::super::outcome::{self, Decision, Ending};
-use super::super::record::{CallKind, Class, Finding, GoAwayNote, Initiator};
+use super::super::record::{CallKind, Class, Finding, Findings, GoAwayNote, Initiator};
 use super::kind::stream_kind;
-use super::pending::Pending;
+use super::pending::{Asked, Began, Pending};
 use super::pending_calls::PendingCalls;
 use super::size::{body_size, metadata_size};
 use super::{At, MAX_PENDING, MAX_PENDING_METADATA, Matcher};
@@ -35,7 +35,7 @@ impl Matcher {
         }
         pending.end_id(reset.head.id);
         let mut ending = Ending::Reset { by, reset };
-        if waiting.status_unread {
+        if waiting.began == Began::Unread {
             ending = pending.unread_status(&mut waiting);
         } else if side == waiting.client
             && waiting.call.transport == Transport::Http2
@@ -88,10 +88,10 @@ impl Matcher {
 
     /// How a call ends for which no status came: what was seen of its answer counts more than who broke it off.
     fn ending_of<'e>(pending: &'e PendingCalls, waiting: &Pending, ending: Ending<'e>) -> Ending<'e> {
-        match (waiting.http_error, pending.foreign_of(waiting.client.other())) {
-            (Some(http), _) => Ending::HttpError(http),
-            (None, Some(strange)) => Ending::Foreign(strange.answer.as_deref()),
-            (None, None) => ending,
+        match (waiting.began, pending.foreign_of(waiting.client.other())) {
+            (Began::Failed(http), _) => Ending::HttpError(http),
+            (Began::Well | Began::Unread, Some(strange)) => Ending::Foreign(strange.answer.as_deref()),
+            (Began::Well | Began::Unread, None) => ending,
         }
     }
 
@@ -106,7 +106,7 @@ impl Matcher {
             if let Some(waiting) = pending.newest_of(complete.id) {
                 let given = self.bodies.give_part(at, side, complete.id, waiting);
                 // A stream has summed its messages up as they began.
-                if !waiting.stream {
+                if !waiting.is_stream() {
                     waiting.call.request_bytes = complete.bytes;
                 }
                 pending.note_bodies(given);
@@ -121,9 +121,10 @@ impl Matcher {
             return;
         }
         let Some(mut waiting) = pending.take_answered_by(side, complete.id) else { return };
-        let Some(decision) = waiting.answer.take() else { return };
+        let Some(findings) = waiting.answer.take() else { return };
+        let is_stream = waiting.is_stream();
         let call = &mut waiting.call;
-        if !waiting.stream {
+        if !is_stream {
             call.response_bytes = complete.bytes;
         }
         call.duration = call.latency.map(|_| at.origin.time.since(call.start));
@@ -131,7 +132,7 @@ impl Matcher {
             call.findings.insert(pending.lost[side.index()].unwrap_or(Finding::Gap));
         }
         let position = call.positions[1];
-        self.answered(at, pending, waiting, *decision, position);
+        self.answered(at, pending, waiting, findings, position);
     }
 
     /// `side` ends: what still waits for it is decided, if this end decides it.
@@ -206,7 +207,7 @@ impl Matcher {
             // What is missing of the caller may be more of the call, or the FIN itself.
             waiting.call.findings.insert(how);
         }
-        if waiting.status_unread {
+        if waiting.began == Began::Unread {
             ending = pending.unread_status(&mut waiting);
         } else if Self::is_unproven(at, pending, &waiting, ending, unheard) {
             ending = Ending::Answered { status: &Status::Missing, body: false };
@@ -243,7 +244,7 @@ impl Matcher {
         };
         by_ending
             || pending.is_answer_lost(waiting)
-            || waiting.type_unread
+            || waiting.asked == Asked::Unread
             // A caller's Rst frame of TTHeader Streaming fails the RPC, where a close only breaks the connection.
             || (call.rpc == Rpc::Ttstream && (waiting.reset_lost || pending.has_lost(*client, call)))
             // What is cut of a datagram is its message.
@@ -263,7 +264,7 @@ impl Matcher {
     fn give_up_waiting(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
         let resumed = self.resumed;
         let tired = |waiting: &Pending| {
-            !waiting.stream
+            !waiting.is_stream()
                 && resumed.map_or(waiting.call.start, |resumed| waiting.call.start.max(resumed)) + PATIENCE
                     < at.now.time
         };
@@ -286,40 +287,43 @@ impl Matcher {
         &mut self,
         at: &At<'_>,
         pending: &mut PendingCalls,
-        waiting: Pending,
+        mut waiting: Pending,
         decision: Decision,
     ) {
         let seen = Stamp { packet: at.flow.last.packet, time: at.now.time };
-        self.conclude(at, pending, waiting, decision, seen);
+        waiting.settle(decision.outcome);
+        self.conclude(at, pending, waiting, decision.findings, seen);
     }
 
-    /// Decides a call of which `seen` is the last packet that counts.
+    /// A call is over, of which the record has the outcome; `findings` are what is remarkable about that, and `seen` is the last packet that
+    /// counts.
     #[inline(never)]
     pub(super) fn conclude(
         &mut self,
         at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
-        decision: Decision,
+        findings: Findings,
         seen: Stamp,
     ) {
-        self.conclude_here(at, pending, waiting, decision, seen);
+        self.conclude_here(at, pending, waiting, findings, seen);
     }
 
     /// The same in the caller, for the usual end.
-    #[expect(clippy::inline_always, reason = "the call and its decision are then used where they stand")]
+    #[expect(clippy::inline_always, reason = "the call is then used where it stands")]
     #[inline(always)]
     pub(super) fn conclude_here(
         &mut self,
         at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
-        decision: Decision,
+        findings: Findings,
         seen: Stamp,
     ) {
-        let Pending { mut call, stream, client, .. } = waiting;
+        let stream = waiting.is_stream();
+        let Pending { mut call, client, .. } = waiting;
         pending.mark(&mut call, stream, client);
-        let class = decision.outcome.class;
+        let class = call.outcome.class;
         if stream && call.kind != CallKind::Unary {
             if call.response_messages > 1
                 && let Some(method) = &call.method
@@ -341,11 +345,10 @@ impl Matcher {
         if stream && answered && call.latency.is_some() {
             call.duration = Some(seen.time.since(call.start));
         }
-        call.findings.add(decision.findings);
+        call.findings.add(findings);
         if class.is_none() && call.findings.of_capture().is_empty() {
             call.findings.insert(Finding::UndecodableAnswer);
         }
-        call.outcome.settle(decision.outcome);
         call.end = seen.time;
         call.decided = at.now.packet;
         call.packets.1 = seen.packet.max(call.packets.0);

@@ -9,20 +9,20 @@ use super::doubts::{Held, LateAnswer};
 use super::pending::Pending;
 use super::pending_calls::PendingCalls;
 use super::{At, GRACE_PERIOD, Matcher};
-use crate::calls::outcome::{self, Decision, Ending};
-use crate::calls::record::{Call, Finding, Initiator};
+use crate::calls::outcome::{self, Ending};
+use crate::calls::record::{Call, Finding, Findings, Initiator};
 use crate::flow::Stamp;
 
 impl Matcher {
-    /// The whole answer to a call has come; its last part began at `position`.
-    #[expect(clippy::inline_always, reason = "the call and its decision then go on without being moved")]
+    /// The whole answer to a call has come, of which the record has the outcome; its last part began at `position`.
+    #[expect(clippy::inline_always, reason = "the call then goes on without being moved")]
     #[inline(always)]
     pub(super) fn answered(
         &mut self,
         at: &At<'_>,
         pending: &mut PendingCalls,
         waiting: Pending,
-        decision: Decision,
+        findings: Findings,
         position: Option<u32>,
     ) {
         if let (CallId::Loose(_), Some(method)) = (waiting.id, &waiting.call.method) {
@@ -33,12 +33,12 @@ impl Matcher {
         let answered = Stamp { packet: at.flow.last.packet, time: at.now.time };
         match position {
             Some(position) if pending.fin[waiting.client.index()] => {
-                let held = Held { waiting, decision, answered, position };
-                if let Some(Held { waiting, decision, .. }) = pending.hold(held) {
-                    self.conclude(at, pending, waiting, decision, answered);
+                let held = Held { waiting, findings, answered, position };
+                if let Some(Held { waiting, findings, .. }) = pending.hold(held) {
+                    self.conclude(at, pending, waiting, findings, answered);
                 }
             }
-            _ => self.conclude_here(at, pending, waiting, decision, answered),
+            _ => self.conclude_here(at, pending, waiting, findings, answered),
         }
     }
 
@@ -52,9 +52,9 @@ impl Matcher {
 
     #[inline(never)]
     fn settle_those(&mut self, at: &At<'_>, pending: &mut PendingCalls) {
-        for Held { waiting, decision, answered, position } in pending.take_held() {
+        for Held { waiting, findings, answered, position } in pending.take_held() {
             pending.note_late(LateAnswer { uid: waiting.call.uid, decided: at.now.packet, position });
-            self.conclude(at, pending, waiting, decision, answered);
+            self.conclude(at, pending, waiting, findings, answered);
         }
     }
 
@@ -66,16 +66,16 @@ impl Matcher {
             return self.settle_held(at, pending);
         }
         let was_read = |position: u32| (position.wrapping_sub(acked) as i32) < 0;
-        for Held { mut waiting, decision, answered, position } in pending.take_held() {
+        for Held { mut waiting, mut findings, answered, position } in pending.take_held() {
+            let call = &mut waiting.call;
             // Where the answer stands is known only if it was captured.
-            let decision = if was_read(position) || decision.outcome.class.is_none() {
-                decision
-            } else {
-                waiting.call.findings = waiting.call.findings.of_capture();
-                waiting.call.findings.insert(Finding::LateAnswer);
-                outcome::decide(Ending::Fin(Initiator::Client), &mut self.texts)
-            };
-            self.conclude(at, pending, waiting, decision, answered);
+            if !was_read(position) && call.outcome.class.is_some() {
+                let decision = outcome::decide(Ending::Fin(Initiator::Client), &mut self.texts);
+                call.findings = call.findings.of_capture();
+                call.findings.insert(Finding::LateAnswer);
+                (call.outcome, findings) = (decision.outcome, decision.findings);
+            }
+            self.conclude(at, pending, waiting, findings, answered);
         }
         for LateAnswer { uid, decided, position } in pending.take_late() {
             if was_read(position) {

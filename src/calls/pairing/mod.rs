@@ -33,7 +33,7 @@ pub use bodies::Learned;
 use grace::Reach;
 use kind::{count, is_beside_message};
 use loose::Partner;
-use pending::Pending;
+use pending::{Asked, Began, Pending};
 pub use pending_calls::PendingCalls;
 use size::{body_size, metadata_size};
 
@@ -245,8 +245,9 @@ impl Matcher {
         if self.log_ids {
             self.log_id(&mut call, request.headers);
         }
-        let type_unread = request.head.truncated && request.head.codec.is_none();
-        let wait = |call| Pending { type_unread, ..Pending::new(request.head.id, call, side) };
+        let is_unread = request.head.truncated && request.head.codec.is_none();
+        let asked = if is_unread { Asked::Unread } else { Asked::Message };
+        let wait = |call| Pending { asked, ..Pending::new(request.head.id, call, side) };
         if is_behind_its_answer(at, side, request.head.id) {
             self.answered_before(at, pending, wait(call));
         } else if request.oneway {
@@ -270,7 +271,7 @@ impl Matcher {
         if self.log_ids {
             self.log_id(&mut call, open.headers);
         }
-        let wait = |call| Pending { stream: true, ..Pending::new(open.head.id, call, side) };
+        let wait = |call| Pending { asked: Asked::Stream, ..Pending::new(open.head.id, call, side) };
         if at.flow.overtaken == Some(side) {
             return self.open_behind_answer(at, pending, wait(call));
         }
@@ -339,7 +340,7 @@ impl Matcher {
         let (caller, callee) = if client == Side::A { (&key.a, &key.b) } else { (&key.b, &key.a) };
         let mut call = match self.spare.pop() {
             Some(mut spare) => {
-                spare.renew(uid, start, *caller, *callee);
+                spare.renew(uid, start, caller, callee);
                 spare
             }
             None => Box::new(Call::new(uid, start, *caller, *callee)),
@@ -392,8 +393,11 @@ impl Matcher {
         if let (Some(headers), true) = (begin.headers, holed[waiting.client.index()]) {
             call.clues.get_or_insert_default().begin(headers);
         }
-        waiting.http_error = outcome::http_error(begin);
-        waiting.status_unread = begin.http.is_none() && begin.head.transport == Transport::Http2;
+        waiting.began = match outcome::http_error(begin) {
+            Some(http) => Began::Failed(http),
+            None if begin.http.is_none() && begin.head.transport == Transport::Http2 => Began::Unread,
+            None => Began::Well,
+        };
         self.describe(call, &begin.names, begin.headers, true);
     }
 
@@ -423,7 +427,7 @@ impl Matcher {
         let mut call = self.open(at, pending, client, head);
         call.kind = CallKind::Stream;
         call.findings.insert(how);
-        Some(Pending { stream: true, ..Pending::new(head.id, call, client) })
+        Some(Pending { asked: Asked::Stream, ..Pending::new(head.id, call, client) })
     }
 
     fn part(&mut self, at: &At<'_>, pending: &mut PendingCalls, side: Side, part: &Part<'_>) {
@@ -486,7 +490,7 @@ impl Matcher {
             }
         }
         call.positions[1] = call.positions[1].or(at.position);
-        if !waiting.stream || call.kind == CallKind::Unary {
+        if waiting.asked != Asked::Stream || call.kind == CallKind::Unary {
             call.response_messages = 1;
         }
         call.response_bytes += head.bytes;
@@ -503,10 +507,12 @@ impl Matcher {
         let call = &mut waiting.call;
         let status = if certain && !waiting.reset_lost { &answer.status } else { &Status::Missing };
         let mut decision = outcome::answered(status, body, &mut self.texts);
-        if let (None, Some(other)) = (decision.outcome.class, pending.foreign_of(side)) {
-            decision = outcome::decide(Ending::Foreign(other.answer.as_deref()), &mut self.texts);
-        } else if decision.outcome.class.is_some() {
-            pending.understand(side);
+        if let Some(other) = pending.foreign_of(side) {
+            if decision.outcome.class.is_none() {
+                decision = outcome::decide(Ending::Foreign(other.answer.as_deref()), &mut self.texts);
+            } else {
+                pending.understand(side);
+            }
         }
         if answer.oneway && certain && call.request_messages == 0 {
             // The request was not captured; the answer says that none was due. Of one that was captured, callers ask the request.
@@ -526,12 +532,14 @@ impl Matcher {
                 call.findings.insert(how);
             }
         }
+        waiting.settle(decision.outcome);
         if head.more {
-            waiting.answer = Some(Box::new(decision));
+            waiting.answer = Some(decision.findings);
             pending.add_answered(side, waiting);
         } else {
+            let call = &mut waiting.call;
             call.duration = call.latency.map(|_| at.now.time.since(call.start));
-            self.answered(at, pending, waiting, decision, at.position);
+            self.answered(at, pending, waiting, decision.findings, at.position);
         }
     }
 
@@ -564,11 +572,13 @@ impl Matcher {
         pending.rare().early = (at.flow.bytes[client.index()] == 0).then_some(id);
         let mut call = self.open(at, pending, client, &answer.head);
         call.findings.insert(how);
-        let stream = matches!(id, CallId::Stream(_));
-        if stream {
+        let asked = if let CallId::Stream(_) = id {
             call.kind = CallKind::Stream;
-        }
-        Some(Partner::certain(Pending { stream, ..Pending::new(id, call, client) }))
+            Asked::Stream
+        } else {
+            Asked::Message
+        };
+        Some(Partner::certain(Pending { asked, ..Pending::new(id, call, client) }))
     }
 }
 

@@ -2,8 +2,30 @@
 
 use rpcscope_parsers::{CallId, Side};
 
-use crate::calls::outcome::Decision;
-use crate::calls::record::Call;
+use crate::calls::outcome::Outcome;
+use crate::calls::record::{Call, Findings};
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// One message.
+    Message,
+    /// One message whose payload is missing, and with it whether an answer is due.
+    Unread,
+    /// Stream messages may follow: their numbers decide the kind of the call.
+    Stream,
+}
+
+/// With which HTTP status the answer has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Began {
+    /// None that decides anything.
+    Well,
+    /// One that fails the call unless a status of the RPC follows.
+    Failed(u16),
+    /// One that can't be read: it may be one of failure.
+    Unread,
+}
 
 /// A call that waits for its end.
 #[derive(Debug)]
@@ -12,20 +34,14 @@ pub(super) struct Pending {
     pub(super) call: Box<Call>,
     /// The caller's side.
     pub(super) client: Side,
-    /// What the answer says, while its last bytes are still to come.
-    pub(super) answer: Option<Box<Decision>>,
-    /// Stream messages may follow: their numbers decide the kind of the call.
-    pub(super) stream: bool,
+    /// What is remarkable about the answer, while its last bytes are still to come; the record has the outcome.
+    pub(super) answer: Option<Findings>,
+    pub(super) asked: Asked,
+    pub(super) began: Began,
     /// The answer may stand in bytes that are missing: silence proves nothing.
     pub(super) answer_lost: bool,
     /// The caller may have broken the stream off in bytes that are missing, before the answer.
     pub(super) reset_lost: bool,
-    /// The payload of the request is missing, and with it whether an answer is due.
-    pub(super) type_unread: bool,
-    /// The answer began with this HTTP status, which fails the call unless a status of the RPC follows.
-    pub(super) http_error: Option<u16>,
-    /// The answer began with an HTTP status that can't be read: it may be one of failure.
-    pub(super) status_unread: bool,
     /// The packet with the callee's last message of a stream.
     pub(super) last_message: u64,
 }
@@ -39,13 +55,25 @@ impl Pending {
             call,
             client,
             answer: None,
-            stream: false,
+            asked: Asked::Message,
+            began: Began::Well,
             answer_lost: false,
             reset_lost: false,
-            type_unread: false,
-            http_error: None,
             last_message: 0,
-            status_unread: false,
+        }
+    }
+
+    /// Whether stream messages may follow.
+    pub(super) fn is_stream(&self) -> bool {
+        self.asked == Asked::Stream
+    }
+
+    /// The call has this outcome, whatever its answer has begun to say.
+    pub(super) fn settle(&mut self, outcome: Outcome) {
+        if self.answer.take().is_some() {
+            self.call.outcome = outcome;
+        } else {
+            self.call.outcome.settle(outcome);
         }
     }
 }

@@ -298,6 +298,7 @@ impl PendingCalls {
     }
 
     /// The callee's answers are read again: what was none of them was not the end, and the client could decode it.
+    #[cold]
     pub(super) fn understand(&mut self, callee: Side) {
         if let Some(rare) = &mut self.rare
             && rare.foreign.take_if(|strange| strange.callee == callee).is_some()
