@@ -2,6 +2,7 @@
 
 use rpcscope_parsers::event::Sender;
 
+use super::names::is_same;
 use crate::codes::library::{Library, Version};
 
 /// Longest `user-agent` that is read.
@@ -25,16 +26,21 @@ struct Agent {
 
 impl Senders {
     /// The library and its version (0.0.0 where the request does not show that); `None` if it is not known.
-    #[inline(never)]
+    #[inline]
     pub(super) fn get(&mut self, sender: Sender<'_>) -> Option<(Library, Version)> {
         match sender {
             Sender::Kitex => Some((Library::Kitex, Version::default())),
             Sender::Volo => Some((Library::Volo, Version::default())),
             Sender::TrpcGo => Some((Library::TrpcGo, Version::default())),
-            Sender::Named(text) => match self.recent.iter().find(|agent| *agent.text == *text) {
-                Some(agent) => agent.library,
-                None => self.read(text),
-            },
+            Sender::Named(text) => self.named(text),
+        }
+    }
+
+    #[inline(never)]
+    fn named(&mut self, text: &[u8]) -> Option<(Library, Version)> {
+        match self.recent.iter().find(|agent| is_same(&agent.text, text)) {
+            Some(agent) => agent.library,
+            None => self.read(text),
         }
     }
 

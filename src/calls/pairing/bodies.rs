@@ -3,7 +3,7 @@
 //! A body comes directly before the event that its message's last byte brings ([`Event::Body`]). Here it waits for that event, which
 //! knows the call.
 
-use rpcscope_parsers::event::{Body, Complete, Text};
+use rpcscope_parsers::event::{Body, Complete};
 use rpcscope_parsers::{CallId, Event, Side, Status};
 
 use super::pending::Pending;
@@ -96,11 +96,8 @@ impl Held {
     /// Keeps the status details of a gRPC answer.
     #[inline]
     pub(super) fn note_status(&self, status: &Status<'_>, call: &mut Call) {
-        if self.wanted
-            && let Status::Grpc(status) = status
-            && let Some(details) = status.details
-        {
-            note_details(details, call);
+        if self.wanted {
+            note_details(status, call);
         }
     }
 
@@ -111,8 +108,12 @@ impl Held {
 }
 
 #[cold]
-fn note_details(details: Text<'_>, call: &mut Call) {
-    call.bodies.get_or_insert_with(Box::<Bodies>::default).set_status(details);
+fn note_details(status: &Status<'_>, call: &mut Call) {
+    if let Status::Grpc(status) = status
+        && let Some(details) = status.details
+    {
+        call.bodies.get_or_insert_with(Box::<Bodies>::default).set_status(details);
+    }
 }
 
 impl Matcher {

@@ -143,19 +143,25 @@ impl Matcher {
     /// Gives out the calls that were decided up to the packet of `until` and whose grace period is over by its time, in the order in which
     /// they were decided; all of them if it is `None`.
     pub fn release(&mut self, until: Option<Stamp>, mut give: impl FnMut(Box<Call>)) {
-        while let Some(call) = self.grace.front() {
-            let is_over = |until: Stamp| {
+        loop {
+            let waiting = self.grace.len();
+            let is_over = |call: &Call, until: Stamp| {
                 call.decided <= until.packet && until.time.since(call.end) > GRACE_PERIOD.as_nanos() as u64
             };
-            let over = until.is_none_or(is_over);
-            let fits = self.grace.len() <= self.max_in_grace && self.grace_metadata <= MAX_METADATA_IN_GRACE;
-            if !over && fits {
-                break;
+            let over = match until {
+                Some(until) => self.grace.iter().take_while(|call| is_over(call, until)).count(),
+                None => waiting,
+            };
+            let surplus = waiting.saturating_sub(self.max_in_grace);
+            let surplus = surplus.max(usize::from(self.grace_metadata > MAX_METADATA_IN_GRACE)).min(waiting);
+            let gone = over.max(surplus);
+            if gone == 0 {
+                return;
             }
-            if let Some(call) = self.grace.pop_front() {
-                self.reach.first += 1;
-                let size = metadata_size(&call) + body_size(&call);
-                if size > 0 {
+            self.reach.first += gone as u64;
+            for call in self.grace.drain(..gone) {
+                if self.grace_metadata > 0 {
+                    let size = metadata_size(&call) + body_size(&call);
                     self.grace_metadata = self.grace_metadata.saturating_sub(size);
                 }
                 give(call);
