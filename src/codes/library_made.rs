@@ -25,6 +25,9 @@ pub struct LibraryMade {
 /// The status of that number and text, if a library made it. Callers that pass it on append to the text, so its end is free.
 #[must_use]
 pub fn library_made(code: i64, text: &[u8]) -> Option<&'static LibraryMade> {
+    if !needs_text(code) {
+        return None;
+    }
     let fits = |made: &&LibraryMade| {
         let rest = (made.entry.code == code).then(|| text.strip_prefix(made.start.as_bytes()));
         rest.flatten()
@@ -36,8 +39,19 @@ pub fn library_made(code: i64, text: &[u8]) -> Option<&'static LibraryMade> {
 /// Whether libraries make that status, so that its text is needed to know what it says.
 #[must_use]
 pub fn needs_text(code: i64) -> bool {
-    ALL.iter().any(|made| made.entry.code == code)
+    (0..64).contains(&code) && CODES >> code & 1 == 1
 }
+
+/// Bits of the codes of all such statuses.
+const CODES: u64 = {
+    let (mut codes, mut at) = (0, 0);
+    while at < ALL.len() {
+        assert!(ALL[at].entry.code < 64);
+        codes |= 1 << ALL[at].entry.code;
+        at += 1;
+    }
+    codes
+};
 
 const fn made(
     library: &'static str,
