@@ -111,7 +111,8 @@ fn http_fails_a_trpc_call_only_where_trpc_says_nothing() {
 
 #[test]
 fn http_fails_a_thrift_call_unless_thrift_says_more() {
-    let of = |reply, http| answered(Status::Thrift(ThriftStatus { http: Some(http), ..thrift_status(reply) }));
+    let of =
+        |reply, http| answered(Status::Thrift(ThriftStatus { http: Some(http), ..thrift_status(reply) }));
     let (fine, carrier) = (Reply::Result(ResultField::Empty), Carrier::HttpStatus);
     is(&of(fine, 200), Some(Class::Ok), Carrier::None, None, &[]);
     is(&of(fine, 500), Some(Class::Rpc), carrier, Some(500), &[Finding::BodyWithError]);
