@@ -104,7 +104,7 @@ fn window(
     found: &[Candidates],
     joint: &[bool],
 ) -> Window {
-    let edges = found.iter().map(|candidates| candidates.len()).sum();
+    let edges = found.iter().map(Candidates::len).sum();
     let mut window = Window {
         parents: Vec::with_capacity(members.len()),
         children: Vec::with_capacity(members.len()),

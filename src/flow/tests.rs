@@ -933,11 +933,11 @@ fn a_connection_in_use_does_not_expire() {
     capture.feed([&sent(A, "S", 0, 0, b"")]);
     let (idle, second) = (Limits::default().idle, Duration::from_secs(1));
     for at in 0..10 {
-        capture.wait(idle - second);
+        capture.wait(idle.saturating_sub(second));
         capture.feed([&sent(A, "A", 1 + at, 1, b"x")]);
     }
     assert_eq!(capture.table.len(), 1);
-    capture.wait(idle - second);
+    capture.wait(idle.saturating_sub(second));
     assert_eq!(capture.table.len(), 1);
     capture.wait(second);
     assert_eq!(capture.table.len(), 0);
@@ -954,7 +954,7 @@ fn time_in_which_the_whole_capture_was_silent_ends_nothing() {
     capture.resume().wait(Duration::ZERO);
     capture.feed([&talk.sent[lost], &talk.sent[last]]);
     let (idle, second) = (Limits::default().idle, Duration::from_secs(1));
-    capture.wait(idle - second);
+    capture.wait(idle.saturating_sub(second));
     assert_eq!(capture.table.len(), 1);
     let said =
         [Open, Data(A, b"firstlostthird".to_vec()), Data(B, b"answer".to_vec()), Data(A, b"more".to_vec())];
