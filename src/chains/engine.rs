@@ -594,6 +594,7 @@ impl Engine {
                 link: held.parent.map(|(_, link)| link),
                 rivals: held.rivals.into_vec(),
                 missed: held.missed,
+                unread_below: false,
                 retried_by: (parent.is_none() && !hops.is_empty()).then_some(0),
                 is_retry: held.traits.retry,
                 call: held.call,

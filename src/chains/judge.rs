@@ -18,6 +18,7 @@ const RETRY_SIZE_SLACK: u64 = 16;
 /// with that index and call. The hops are taken when all is judged: a fault on the way leaves them.
 pub(super) fn judge(hops: &mut Vec<Hop>, egress_seen: impl Fn(usize, &Call) -> bool) -> Chain {
     let children = children_of(hops);
+    note_unread(hops, &children);
     mark_retries(hops, &children);
     let origin = origin(hops, &children, egress_seen);
     let changes = changes(hops, &children);
@@ -39,6 +40,14 @@ fn children_of(hops: &[Hop]) -> SmallVec<[Vec<usize>; 1]> {
         }
     }
     children
+}
+
+/// Notes which calls made others of which it is not known how they ended.
+fn note_unread(hops: &mut [Hop], children: &[Vec<usize>]) {
+    for (index, children) in children.iter().enumerate() {
+        let is_unread = |hop: &Hop| hop.call.class().is_none() && !hop.after_answer;
+        hops[index].unread_below = children.iter().any(|&child| is_unread(&hops[child]));
+    }
 }
 
 /// Whether two calls of one caller are attempts at the same call: the same operation, and requests of the same size, unless the
@@ -241,13 +250,15 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
                 }
                 // A failed callee may be left that has nothing to do with this failure.
                 None if children[index].iter().any(|&child| !hops[child].after_answer)
+                    && !hops[index].unread_below
                     && !children[index].iter().any(|&child| counts(&hops[child])) =>
                 {
                     add(None, Finding::FailedAlone, 0);
                 }
                 None => {}
             }
-        } else {
+        } else if call.class() == Some(Class::Ok) {
+            // Who sent no answer, or one that is not known, may have passed the error on.
             for &below in &children[index] {
                 if counts(&hops[below]) {
                     add(Some(Cause { hop: below, share: 1.0 }), Finding::Swallowed, 0);

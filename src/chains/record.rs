@@ -112,6 +112,9 @@ pub struct Rival {
     pub confidence: f64,
 }
 
+/// How likely a call failed whose answer is not known, where its caller failed: as likely as not.
+const UNREAD: f64 = 0.5;
+
 /// A call in its chain.
 #[derive(Clone, Debug)]
 pub struct Hop {
@@ -128,6 +131,8 @@ pub struct Hop {
     pub rivals: Vec<Rival>,
     /// Probability that a failed call that is linked elsewhere, or nowhere, is one of its own, 0 to 1.
     pub missed: f64,
+    /// Whether it is not known of a call of its own how that ended: it may have failed.
+    pub unread_below: bool,
     /// Index of the attempt that decided instead of this one, if the caller retried. Earlier tries of the root have the root here,
     /// and no parent.
     pub retried_by: Option<usize>,
@@ -153,10 +158,17 @@ impl Hop {
             link: None,
             rivals: Vec::new(),
             missed: 0.0,
+            unread_below: false,
             retried_by: None,
             is_retry: false,
             after_answer: false,
         }
+    }
+
+    /// Probability that a call of its own failed of which the chain does not know it, 0 to 1.
+    pub(super) fn overlooked(&self) -> f64 {
+        let unread = if self.unread_below { UNREAD } else { 0.0 };
+        1.0 - (1.0 - self.missed) * (1.0 - unread)
     }
 
     /// Whether this hop failed and no other attempt replaced it.
@@ -381,8 +393,8 @@ pub(super) fn last_part(service: &str) -> &str {
 pub(super) fn confidence_between(hops: &[Hop], changes: &[Change], lowest: usize, top: usize) -> f64 {
     let alone = changes.iter().find(|change| change.hop == lowest && change.below.is_none());
     let found = &hops[lowest];
-    let missed = if found.call.failed() { found.missed } else { 0.0 };
-    let mut confidence = alone.map_or(1.0 - missed, |change| change.confidence);
+    let overlooked = if found.call.failed() { found.overlooked() } else { 0.0 };
+    let mut confidence = alone.map_or(1.0 - overlooked, |change| change.confidence);
     let mut at = lowest;
     while at != top
         && let (Some(link), Some(parent)) = (hops[at].link, hops[at].parent)

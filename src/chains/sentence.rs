@@ -306,7 +306,11 @@ fn above(chain: &Chain, text: &mut String) {
         let &[below, hop] = pair else { continue };
         let call = &chain.hops[hop].call;
         if !chain.hops[hop].failed() {
-            let _ = write!(text, "; {} still answered ok", name(call));
+            let _ = match call.class() {
+                Some(Class::Oneway) => Ok(()),
+                None => write!(text, "; what {} answered is not known", name(call)),
+                Some(_) => write!(text, "; {} still answered ok", name(call)),
+            };
             break;
         }
         let changes: Vec<&Change> =

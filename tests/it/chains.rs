@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rpcscope::calls::record::{Call, Class, Finding, Initiator, Uid};
+use rpcscope::calls::outcome::Outcome;
+use rpcscope::calls::record::{Call, Carrier, Class, Finding, Initiator, Uid};
 use rpcscope::chains::{Chain, Engine, Evidence, Method, Options, Origin};
 use rpcscope::pipeline;
 use serde_json::Value;
@@ -44,6 +45,42 @@ fn sorted(chain: &Chain) -> Vec<Key> {
     let mut calls: Vec<&Call> = chain.hops.iter().map(|hop| &*hop.call).collect();
     calls.sort_by_key(|call| call.start);
     calls.into_iter().map(seen).collect()
+}
+
+/// What is told of a call whose answer the capture lacks, and of one that has none, is not what only a good answer says.
+#[test]
+fn no_story_is_told_of_an_answer_that_is_not_known() {
+    let mut told = 0;
+    for truth in support::bundled(".chains.jsonl") {
+        let capture = Path::new(&truth.to_string_lossy().replace(".chains.jsonl", ".pcap")).to_owned();
+        let options = pipeline::Options { metadata: true, threads: 1, ..pipeline::Options::default() };
+        let calls = support::calls(&[capture], &options);
+        let some = (0..calls.len()).step_by(1 + calls.len() / 24);
+        for (at, class) in some.flat_map(|at| [(at, None), (at, Some(Class::Oneway))]) {
+            let mut calls = calls.clone();
+            calls[at].outcome = Outcome::of(class, Carrier::None);
+            let blank = calls[at].uid;
+            for chain in link(calls, Options::default()) {
+                let Some(hop) = chain.hops.iter().position(|hop| hop.call.uid == blank) else { continue };
+                told += 1;
+                let above = chain.hops[hop].parent.filter(|_| class.is_none());
+                let what = format!("{}: call {at} as {class:?}: {}", capture_name(&truth), chain.sentence());
+                for change in &chain.changes {
+                    let is_told = change.hop == hop && change.finding == Finding::Swallowed
+                        || Some(change.hop) == above && change.finding == Finding::FailedAlone;
+                    assert!(!is_told, "{:?}: {what}", change.finding);
+                }
+                let is_above = above.is_some() && chain.path().first().copied() == above;
+                assert!(!is_above || !chain.is_origin_sure(), "origin: {what}");
+            }
+        }
+    }
+    assert!(told > 100, "{told} calls in chains");
+}
+
+/// The name of a file, for messages.
+fn capture_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[test]

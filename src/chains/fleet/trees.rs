@@ -166,6 +166,7 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         link,
         rivals: rivals.iter().map(rival).collect(),
         missed,
+        unread_below: false,
         retried_by: None,
         is_retry: !call.metadata.is_empty() && Traits::of(&call).retry,
         call: call.into(),
