@@ -595,6 +595,7 @@ impl Engine {
                 rivals: held.rivals.into_vec(),
                 missed: held.missed,
                 unread_below: false,
+                is_retry_doubtful: false,
                 retried_by: (parent.is_none() && !hops.is_empty()).then_some(0),
                 is_retry: held.traits.retry,
                 call: held.call,

@@ -4,12 +4,24 @@
 
 use std::cmp::Reverse;
 
+use rpcscope_parsers::Rpc;
 use smallvec::SmallVec;
 
-use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported, confidence_between};
+use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported, UNKNOWN, confidence_between};
 use super::wording::{self, Relation};
-use crate::calls::record::{Call, CallKind, Carrier, Class, Finding};
-use crate::codes::{self, trpc, trpc::Progress};
+use crate::calls::record::{Call, CallKind, Carrier, Class, Finding, Initiator};
+use crate::codes::{self, Family, grpc, trpc, trpc::Progress};
+use crate::time::Timestamp;
+
+/// By how much a callee's answer may seem to come after that of its caller, nanoseconds: clocks of two hosts are known that well.
+const CLOCKS: i64 = 500_000;
+
+/// How long a call must have waited for its answer when the capture ended to be told as one that got none, nanoseconds, where its
+/// time-out is not known.
+const PATIENCE: i64 = 1_000_000_000;
+
+/// Octets by which the numbers of a tRPC head change its length from call to call: an id and a time-out.
+const TRPC_NUMBERS: u64 = 4;
 
 /// Bytes by which the requests of two attempts at one call may differ (deadlines and attempt counters in the header).
 const RETRY_SIZE_SLACK: u64 = 16;
@@ -42,24 +54,65 @@ fn children_of(hops: &[Hop]) -> SmallVec<[Vec<usize>; 1]> {
     children
 }
 
-/// Notes which calls made others of which it is not known how they ended.
+/// Notes which calls made others of which it is not known how they ended, or which were still at work when their caller answered.
 fn note_unread(hops: &mut [Hop], children: &[Vec<usize>]) {
     for (index, children) in children.iter().enumerate() {
-        let is_unread = |hop: &Hop| hop.call.class().is_none() && !hop.after_answer;
-        hops[index].unread_below = children.iter().any(|&child| is_unread(&hops[child]));
+        let above = &*hops[index].call;
+        let is_unread =
+            |hop: &Hop| !hop.after_answer && (hop.call.class().is_none() || is_late(&hop.call, above));
+        let unread_below = children.iter().any(|&child| is_unread(&hops[child]));
+        hops[index].unread_below = unread_below;
     }
+}
+
+/// When the work on a call was done, by the clock of the host that did it if that was captured.
+fn done(call: &Call) -> Timestamp {
+    call.callee_view.as_deref().map_or(call.end, |view| view.end)
+}
+
+/// Whether the answer to a call came when its caller had already answered, or had been given up: the caller can't have passed it on,
+/// nor did it hide it.
+///
+/// Not a reset: streams are cancelled from the outermost call inwards.
+pub(super) fn is_late(below: &Call, above: &Call) -> bool {
+    let is_answer = matches!(below.class(), Some(Class::Ok | Class::Business | Class::Rpc))
+        && below.outcome.initiator.is_none();
+    let is_over = matches!(above.class(), Some(Class::Ok | Class::Business | Class::Rpc | Class::Transport));
+    is_answer && is_over && below.end.0 > done(above).0.saturating_add(CLOCKS)
 }
 
 /// Whether two calls of one caller are attempts at the same call: the same operation, and requests of the same size, unless the
 /// later one says that it is a further try.
 fn same_attempt(a: &Hop, b: &Hop) -> bool {
     let later = if a.call.start <= b.call.start { b } else { a };
+    same_operation(a, b)
+        && (later.is_retry || a.call.request_bytes.abs_diff(b.call.request_bytes) <= RETRY_SIZE_SLACK)
+}
+
+/// Whether two calls are of the same operation.
+fn same_operation(a: &Hop, b: &Hop) -> bool {
     let (a, b) = (&a.call, &b.call);
-    a.service == b.service
-        && a.method == b.method
-        && a.rpc == b.rpc
-        && a.kind == b.kind
-        && (later.is_retry || a.request_bytes.abs_diff(b.request_bytes) <= RETRY_SIZE_SLACK)
+    a.service == b.service && a.method == b.method && a.rpc == b.rpc && a.kind == b.kind
+}
+
+/// Whether the later of two calls of the same operation may be another request instead of a further try: it does not say that it is
+/// one, and the requests differ, or the caller asks for the same operation several times anyway.
+fn may_be_another(hops: &[Hop], siblings: &[usize], tried: usize, again: usize) -> bool {
+    if hops[tried].is_retry || hops[again].is_retry {
+        return false;
+    }
+    let (a, b) = (&hops[tried].call, &hops[again].call);
+    // Without the headers, where that is known: they shrink from call to call, and hold what is left of a deadline.
+    let differ = match (a.message_bytes[0], b.message_bytes[0]) {
+        (0, 0) if a.rpc == Rpc::Trpc => a.request_bytes.abs_diff(b.request_bytes) > TRPC_NUMBERS,
+        (0, 0) => a.request_bytes != b.request_bytes,
+        (a, b) => a != b,
+    };
+    let is_repeated = siblings.iter().any(|&other| {
+        let is_other = other != tried && other != again && same_operation(&hops[tried], &hops[other]);
+        is_other && hops[other].call.class() == Some(Class::Ok)
+    });
+    differ || is_repeated
 }
 
 /// Marks failed attempts that were retried afterwards, or hedged by a parallel one. The last attempt decides; an answered one
@@ -86,15 +139,34 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
                     && !hedge.failed()
                     && same_attempt(&hops[index], &hops[other])
             });
-            hops[index].retried_by = hedge.or(sequential);
+            let retried_by = hedge.or(sequential);
+            let is_doubtful = retried_by.is_some_and(|by| may_be_another(hops, siblings, index, by));
+            hops[index].retried_by = retried_by;
+            hops[index].is_retry_doubtful = is_doubtful;
         }
     }
 }
 
 /// Probability that the failed tries among the callees were made up for by further tries of the same caller, 0 to 1.
 fn sure_retries(hops: &[Hop], children: &[usize]) -> f64 {
-    let decided = children.iter().filter_map(|&child| hops[child].retried_by);
-    decided.filter_map(|by| hops[by].unsure_link()).map(|link| link.confidence).product()
+    let of = |&child: &usize| {
+        let by = hops[child].retried_by?;
+        let doubt = if hops[child].is_retry_doubtful { UNKNOWN } else { 1.0 };
+        Some(hops[by].unsure_link().map_or(1.0, |link| link.confidence) * doubt)
+    };
+    children.iter().filter_map(of).product()
+}
+
+/// Probability that at least one of the calls that are linked below a call is its own, as far as a single one of them says so, 0 to 1.
+fn surest_link(hops: &[Hop], children: &[usize]) -> f64 {
+    let links =
+        children.iter().filter(|&&child| !hops[child].after_answer).filter_map(|&child| hops[child].link);
+    links.map(|link| link.confidence).reduce(f64::max).unwrap_or(1.0)
+}
+
+/// Probability that a call failed although all its own calls were ok, 0 to 1.
+fn surely_alone(hops: &[Hop], index: usize, children: &[usize]) -> f64 {
+    (1.0 - hops[index].missed) * sure_retries(hops, children) * surest_link(hops, children)
 }
 
 /// Whether a call can be the reason for its parent's error.
@@ -118,8 +190,41 @@ fn own_call(call: &Call) -> Option<Progress> {
 #[derive(Clone, Copy)]
 struct Cause {
     hop: usize,
-    /// Probability that it is this one of the children, 0 to 1.
+    /// Probability that it is this one of the children, and that it had failed when the service answered, 0 to 1.
     share: f64,
+}
+
+/// Whether a call without an answer may merely have been at work when the capture ended.
+fn may_be_open(call: &Call) -> bool {
+    let waited = call.end.0.saturating_sub(call.start.0);
+    let is_elapsed = call.timeout.is_some_and(|timeout| waited >= i64::try_from(timeout).unwrap_or(i64::MAX));
+    call.class() == Some(Class::Unanswered) && !is_elapsed && waited < PATIENCE
+}
+
+/// Whether a failed call says that its service did not wait for the answer of one of its own.
+fn speaks_of_giving_up(call: &Call) -> bool {
+    let is_code = call.code_family() == Some(Family::Grpc)
+        && matches!(call.outcome.code, Some(grpc::CANCELLED | grpc::DEADLINE_EXCEEDED));
+    let is_progress = own_call(call) == Some(Progress::GivenUp);
+    let is_text = || call.outcome.message.as_deref().is_some_and(wording::speaks_of_giving_up);
+    call.failed() && (is_code || is_progress || is_text())
+}
+
+/// Probability that a failed callee had failed when its caller ended, and that its caller ended for that reason, as far as both calls
+/// alone tell, 0 to 1.
+fn plausibility(below: &Call, above: &Call) -> f64 {
+    let is_silent = |call: &Call| {
+        let is_given_up =
+            call.class() == Some(Class::Transport) && call.outcome.initiator == Some(Initiator::Client);
+        is_given_up || call.class() == Some(Class::Unanswered)
+    };
+    let is_doubtful = if is_silent(above) {
+        // It may still have been at work on something else.
+        !is_silent(below) || may_be_open(below)
+    } else {
+        may_be_open(below) && !speaks_of_giving_up(above)
+    };
+    if is_doubtful { UNKNOWN } else { 1.0 }
 }
 
 /// The failed child that best explains how `above` ended, or the one whose good answer its client could not use.
@@ -131,16 +236,30 @@ fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
     };
     let is_code = |below: &Call| below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
     let failed = children.iter().copied().filter(|&child| counts(&hops[child]));
-    let best = failed
+    let ranked: SmallVec<[_; 4]> = failed
         .map(|child| {
             let below = &*hops[child].call;
             let (text, code) = (is_text(below), is_code(below));
-            let fits = text || code || progress.is_some_and(|progress| fits(progress, below, above));
-            // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
-            (fits && progress.is_some(), text, code, below.end.min(above.end), Reverse(below.uid), child)
+            let is_end = progress.is_some_and(|progress| fits(progress, below, above));
+            let fits = progress.is_some() && (text || code || is_end);
+            ((fits, text, code), child, is_end)
         })
-        .max();
-    let of_failed = best.map(|(fits, .., child)| (fits, Cause { hop: child, share: 1.0 }));
+        .filter(|&(.., child, is_end)| is_end || !is_late(&hops[child].call, above))
+        .map(|(rank, child, _)| (rank, child))
+        .collect();
+    // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
+    let best = ranked.iter().copied().max_by_key(|&(rank, child)| {
+        let below = &*hops[child].call;
+        (rank, below.end.min(above.end), Reverse(below.uid))
+    });
+    let of_failed = best.map(|(rank, child)| {
+        let below = &*hops[child].call;
+        // It may be any of those that ran beside the last one and failed alike.
+        let is_beside = |&&(other, place): &&(_, usize)| other == rank && hops[place].call.end > below.start;
+        let beside = ranked.iter().filter(is_beside).count();
+        let share = plausibility(below, above) / beside.max(1) as f64;
+        (rank.0, Cause { hop: child, share })
+    });
     match (of_failed, progress) {
         (Some((true, cause)), _) | (Some((false, cause)), None) => Some(cause),
         // A call that was never sent can't be one of the others that failed.
@@ -191,8 +310,11 @@ fn origin(hops: &[Hop], children: &[Vec<usize>], egress_seen: impl Fn(usize, &Ca
     } else {
         explaining(hops, &children[0], &hops[0].call).map(|cause| cause.hop).or_else(|| {
             (0..hops.len()).find(|&index| {
-                let parent_is_ok = hops[index].parent.is_some_and(|parent| !hops[parent].call.failed());
-                parent_is_ok && counts(&hops[index]) && hops[index].call.class() == Some(Class::Business)
+                let hop = &hops[index];
+                let is_hidden = |above: &Call| !above.failed() && !is_late(&hop.call, above);
+                hop.parent.is_some_and(|parent| is_hidden(&hops[parent].call))
+                    && counts(hop)
+                    && hop.call.class() == Some(Class::Business)
             })
         })
     };
@@ -235,7 +357,7 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
             let at = call.callee.clone().or_else(|| call.service.clone());
             let confidence = match below {
                 Some(Cause { hop, share }) => hops[hop].link.map_or(1.0, |link| link.confidence) * share,
-                None => (1.0 - hops[index].missed) * sure_retries(hops, &children[index]),
+                None => surely_alone(hops, index, &children[index]),
             };
             let below = below.map(|cause| cause.hop);
             let to = Reported::of(call);
@@ -260,8 +382,9 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
         } else if call.class() == Some(Class::Ok) {
             // Who sent no answer, or one that is not known, may have passed the error on.
             for &below in &children[index] {
-                if counts(&hops[below]) {
-                    add(Some(Cause { hop: below, share: 1.0 }), Finding::Swallowed, 0);
+                let failed = &hops[below].call;
+                if counts(&hops[below]) && !is_late(failed, call) {
+                    add(Some(Cause { hop: below, share: plausibility(failed, call) }), Finding::Swallowed, 0);
                 }
             }
         }
@@ -301,6 +424,8 @@ fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
             found.push((Finding::CauseBelow, 0));
         }
         _ if broken(from.class) => {}
+        // It sent no answer: what it would have told is not known.
+        _ if broken(to.class) && found.is_empty() => found.push((Finding::CauseBelow, 0)),
         _ if broken(to.class) => {}
         (Some(a), Some(b)) if a != b && is_generic(above) => found.push((Finding::CodeLost, 0)),
         (Some(a), Some(b)) if a != b => found.push((Finding::CodeChanged, 0)),
@@ -321,3 +446,6 @@ fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,8 +112,8 @@ pub struct Rival {
     pub confidence: f64,
 }
 
-/// How likely a call failed whose answer is not known, where its caller failed: as likely as not.
-const UNREAD: f64 = 0.5;
+/// How likely it is what the capture does not tell, such as that a call failed whose answer is not known: as likely as not.
+pub(super) const UNKNOWN: f64 = 0.5;
 
 /// A call in its chain.
 #[derive(Clone, Debug)]
@@ -131,11 +131,14 @@ pub struct Hop {
     pub rivals: Vec<Rival>,
     /// Probability that a failed call that is linked elsewhere, or nowhere, is one of its own, 0 to 1.
     pub missed: f64,
-    /// Whether it is not known of a call of its own how that ended: it may have failed.
+    /// Whether it is not known of a call of its own how that ended, or one was still at work when it was answered: the one may have failed, the
+    /// other kept it waiting.
     pub unread_below: bool,
     /// Index of the attempt that decided instead of this one, if the caller retried. Earlier tries of the root have the root here,
     /// and no parent.
     pub retried_by: Option<usize>,
+    /// Whether what seems to be that attempt may be another request of the caller.
+    pub is_retry_doubtful: bool,
     /// Whether its headers say that it is a further try of a call.
     pub is_retry: bool,
     /// It began after its parent had answered.
@@ -160,6 +163,7 @@ impl Hop {
             missed: 0.0,
             unread_below: false,
             retried_by: None,
+            is_retry_doubtful: false,
             is_retry: false,
             after_answer: false,
         }
@@ -167,7 +171,7 @@ impl Hop {
 
     /// Probability that a call of its own failed of which the chain does not know it, 0 to 1.
     pub(super) fn overlooked(&self) -> f64 {
-        let unread = if self.unread_below { UNREAD } else { 0.0 };
+        let unread = if self.unread_below { UNKNOWN } else { 0.0 };
         1.0 - (1.0 - self.missed) * (1.0 - unread)
     }
 
@@ -448,12 +452,12 @@ impl Chain {
         self.deepest(hop).map_or(1.0, |lowest| confidence_between(&self.hops, &self.changes, lowest, hop))
     }
 
-    /// Whether it is sure that a hop was retried: both tries surely have one caller. `None` if it was not.
+    /// Whether it is sure that a hop was retried: both tries surely have one caller, and ask the same. `None` if it was not.
     #[must_use]
     pub fn retry_is_sure(&self, hop: usize) -> Option<bool> {
         let hop = self.hops.get(hop)?;
         let decided = self.hops.get(hop.retried_by?)?;
-        Some(hop.unsure_link().is_none() && decided.unsure_link().is_none())
+        Some(!hop.is_retry_doubtful && hop.unsure_link().is_none() && decided.unsure_link().is_none())
     }
 
     /// Indices of the failed calls of which it is not known for sure where their failure began.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::judge;
 use super::record::{Chain, Change, FACT, Hop, Operation, Origin, last_part};
 use crate::calls::record::{Call, Carrier, Class, Finding, Initiator};
 use crate::codes::trpc;
@@ -125,11 +126,24 @@ fn in_client(call: &Call) -> String {
     format!("in the client of {}, which {} and sent no call", service(call), client_failed(call))
 }
 
+/// What a service did that sent no answer, as a verb phrase; `None` if it sent one.
+fn silence(call: &Call) -> Option<&'static str> {
+    match (call.class()?, call.outcome.initiator) {
+        (Class::Unanswered, _) => Some("never answered"),
+        (Class::Transport, Some(Initiator::Client)) => Some("did not answer before its caller gave up"),
+        (Class::Transport, Some(Initiator::Server)) => Some("broke the connection before its answer"),
+        (Class::Transport, None) => Some("did not answer before its connection broke"),
+        _ => None,
+    }
+}
+
 /// How the service changed the error, as a verb phrase: `wrapped it into a plain error`.
 fn deed(changes: &[&Change], above: &Call) -> String {
     let has = |finding| changes.iter().any(|change| change.finding == finding);
     let wrapped = changes.iter().find(|change| change.finding == Finding::MessageChanged);
-    if has(Finding::PassedOn) {
+    if let Some(silence) = silence(above) {
+        silence.to_owned()
+    } else if has(Finding::PassedOn) {
         "passed it on".to_owned()
     } else if has(Finding::BusinessBecameRpc) && has(Finding::CodeLost) {
         "wrapped it into a plain error".to_owned()
@@ -197,9 +211,12 @@ pub(super) fn sentence(chain: &Chain) -> String {
     let mut root = happened(chain.root());
     if matches!(chain.origin, Origin::At(0) | Origin::InClient(0)) {
         push_quote(&mut root, chain.root().outcome.message.as_deref());
-        return format!(
-            "{root}; perhaps it began here: which failed calls are its own is not known for sure"
-        );
+        let why = if chain.hops[0].unread_below {
+            "of its own calls not all had ended, or it is not known how they ended"
+        } else {
+            "which failed calls are its own is not known for sure"
+        };
+        return format!("{root}; perhaps it began here: {why}");
     }
     let what = if chain.root().failed() { "it" } else { "an error below it" };
     format!("{root}; where {what} began is not known for sure, perhaps: {told}")
@@ -275,6 +292,9 @@ pub(super) fn cause(chain: &Chain, hop: usize) -> Option<String> {
         return Some(match (hidden, alone) {
             (true, _) => format!("{perhaps}it {reports}"),
             (false, true) => format!("{perhaps}it began here: all its own calls were ok"),
+            (false, false) if chain.hops[hop].unread_below => {
+                format!("{perhaps}it began here: no call below it is known to have failed before")
+            }
             (false, false) => format!("{perhaps}it began here: no failed call below it"),
         });
     }
@@ -317,9 +337,10 @@ fn above(chain: &Chain, text: &mut String) {
             chain.changes.iter().filter(|change| change.hop == hop && change.below == Some(below)).collect();
         let _ = write!(text, "; {} {}", name(call), deed(&changes, call));
         // The caller of this hop saw the new outcome; it is mentioned only if it differs.
-        if changes.iter().any(|change| {
-            !matches!(change.finding, Finding::PassedOn | Finding::MessageChanged | Finding::CauseBelow)
-        }) {
+        let is_told = |change: &&Change| {
+            matches!(change.finding, Finding::PassedOn | Finding::MessageChanged | Finding::CauseBelow)
+        };
+        if silence(call).is_none() && !changes.iter().all(is_told) {
             let seen = outcome(call);
             let _ = match chain.hops[hop].parent {
                 Some(parent) => write!(text, ", so {} saw {seen}", name(&chain.hops[parent].call)),
@@ -365,6 +386,9 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
             Finding::MessageChanged if change.prefixes > 0 => "message wrapped",
             Finding::MessageChanged => "message changed",
             Finding::CauseBelow if change.from.class == Some(Class::Ok) => "could not use an answer",
+            Finding::CauseBelow if silence(&chain.hops[hop].call).is_some() => {
+                "did not answer after an error below"
+            }
             Finding::CauseBelow => "reports the failed call below",
             Finding::Swallowed => "swallowed an error",
             Finding::FailedAlone => "all its calls were ok",
@@ -382,8 +406,11 @@ pub(super) fn remark(chain: &Chain, hop: usize) -> Option<String> {
         Some(false) => remarks.push("← perhaps retried".to_owned()),
         None => {}
     }
-    if chain.hops.get(hop)?.after_answer {
+    let hop = chain.hops.get(hop)?;
+    if hop.after_answer {
         remarks.push("← after the answer".to_owned());
+    } else if hop.parent.is_some_and(|parent| judge::is_late(&hop.call, &chain.hops[parent].call)) {
+        remarks.push("← ended after the answer".to_owned());
     }
     (!remarks.is_empty()).then(|| remarks.join("  "))
 }

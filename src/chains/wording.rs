@@ -123,6 +123,15 @@ pub(super) fn speaks_of_callee(text: &str) -> bool {
     CALLER_MARKS.iter().any(|mark| text.contains(mark))
 }
 
+/// Words by which a service says that it did not wait for an answer, or no longer.
+const GIVEN_UP: [&str; 5] = ["timeout", "timed out", "time out", "deadline", "cancel"];
+
+/// Whether a text says that a service did not wait for an answer.
+pub(super) fn speaks_of_giving_up(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    GIVEN_UP.iter().any(|words| text.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

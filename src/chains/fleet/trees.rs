@@ -167,6 +167,7 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         rivals: rivals.iter().map(rival).collect(),
         missed,
         unread_below: false,
+        is_retry_doubtful: false,
         retried_by: None,
         is_retry: !call.metadata.is_empty() && Traits::of(&call).retry,
         call: call.into(),

@@ -280,6 +280,8 @@ fn connection(
 fn chain() -> Chain {
     let mut root = failed(0, Class::Rpc, 6, "biz error: no row for 7");
     root.method = Some("Create".into());
+    // It is answered after its callees.
+    root.end.0 += 10_000_000;
     let fine = call(1);
     let mut cause = failed(2, Class::Business, 5, "no row for 7");
     cause.service = Some("catalog.v1.Catalog".into());
