@@ -31,6 +31,7 @@ impl<K: Hash + Eq> Bearers<K> {
 }
 
 /// The members that bear an id, the latest first.
+#[derive(Clone)]
 pub(super) struct Latest<'a> {
     all: &'a [(u32, u32)],
     next: u32,

@@ -3,13 +3,11 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::assign::SETTLED;
-use super::bearers::{Bearers, Latest};
+use super::by_id::{Between, ById};
 use super::connections::Connections;
-use super::members::{
-    HostCalls, Hosts, InWork, Map, Member, Set, contains, count_connections, hosts, is_begun,
-};
+use super::members::{HostCalls, Hosts, InWork, Map, Member, Set, contains, count_connections, hosts};
 use super::record::{Evidence, EvidenceSet};
-use super::traits::{Number, hash, is_rich};
+use super::traits::{hash, is_rich};
 use super::wording;
 use crate::calls::record::{Call, CallKind, Class, Initiator};
 
@@ -18,13 +16,6 @@ pub(super) const MAX_CANDIDATES: usize = 256;
 
 /// How long after a call's answer live chains wait for calls that it made late, nanoseconds.
 pub(super) const LATE: i64 = 1_000_000_000;
-
-/// How long after a call's answer a call with the same id still counts as its own, nanoseconds. An id is proof however late
-/// the call; the bound is for ids that are reused.
-const LATE_BY_ID: i64 = 60_000_000_000;
-
-/// Most possible causes with the same id; an id of more is a constant.
-const MAX_BY_ID: usize = 16;
 
 /// Assumed number of different values of a header that looks like an id.
 const RICH_DOMAIN: f32 = 1_000.0;
@@ -48,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) weight: f32,
     /// The evidence for it.
     pub(super) evidence: EvidenceSet,
+    /// Whether another service stands between both.
+    pub(super) between: Between,
 }
 
 /// The possible causes of a call: mostly one.
@@ -138,24 +131,13 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
             if !child.is_child {
                 return Candidates::new();
             }
-            let ById { traces, spans, ids, .. } = begun_by.at(members, child.start);
+            let bearers = begun_by.at(members, child.start);
             if let Some(parent) = child.settled {
-                return smallvec![Candidate { parent, weight: SETTLED, evidence: EvidenceSet::default() }];
+                let evidence = EvidenceSet::default();
+                return smallvec![Candidate { parent, weight: SETTLED, evidence, between: Between::Nothing }];
             }
-            // A trace may have very many calls; the parent span identifies the cause directly.
-            let above = child.traits.trace.zip(child.traits.parent_span);
-            let by_span = above.map(|above| spans.of(&above));
-            if let Some(found) = by_span.and_then(|same| by_id(members, index, same, Evidence::TraceId)) {
+            if let Some(found) = bearers.causes(members, index, &hosts) {
                 return found;
-            }
-            let by_trace = child.traits.trace.map(|trace| traces.of(&trace));
-            if let Some(found) = by_trace.and_then(|same| by_id(members, index, same, Evidence::TraceId)) {
-                return found;
-            }
-            for id in &child.traits.ids {
-                if let Some(found) = by_id(members, index, ids.of(id), Evidence::LogId) {
-                    return found;
-                }
             }
             let Some(host) = hosts.get(child.caller) else { return Candidates::new() };
             let joint = host.is_small();
@@ -174,52 +156,6 @@ pub(super) fn candidates(members: &[Member<'_>], begun: &[i64]) -> Found {
     let is_joint = |member: &Member<'_>| hosts.get(member.caller).is_some_and(HostCalls::is_small);
     let joint = members.iter().map(is_joint).collect();
     Found { candidates, crowded, joint }
-}
-
-/// The calls with the same ids. Of an id that very many calls bear, those that began before another are its possible causes.
-struct ById {
-    /// Members with ids, by the beginning of their work, and how many of them have begun.
-    order: Vec<u32>,
-    begun: usize,
-    traces: Bearers<Number>,
-    spans: Bearers<(Number, Number)>,
-    ids: Bearers<u64>,
-}
-
-impl ById {
-    fn new(members: &[Member<'_>]) -> Self {
-        let bears = |member: &Member<'_>| member.traits.trace.is_some() || !member.traits.ids.is_empty();
-        let mut order: Vec<u32> =
-            (0..members.len() as u32).filter(|&index| bears(&members[index as usize])).collect();
-        order.sort_by_key(|&index| members[index as usize].work().0);
-        Self {
-            order,
-            begun: 0,
-            traces: Bearers::default(),
-            spans: Bearers::default(),
-            ids: Bearers::default(),
-        }
-    }
-
-    /// Those that have begun at a time, which is not before that of the last question.
-    fn at(&mut self, members: &[Member<'_>], time: i64) -> &Self {
-        while let Some(&index) = self.order.get(self.begun)
-            && is_begun(&members[index as usize], time)
-        {
-            self.begun += 1;
-            let traits = members[index as usize].traits;
-            if let Some(trace) = traits.trace {
-                self.traces.add(trace, index);
-                if let Some(span) = traits.span {
-                    self.spans.add((trace, span), index);
-                }
-            }
-            for id in &traits.ids {
-                self.ids.add(*id, index);
-            }
-        }
-        self
-    }
 }
 
 /// Drops calls after the answer where no call of the host begins while another is in work at it: its calls have nothing to do with
@@ -354,73 +290,20 @@ fn processes(parent: &Member<'_>, child: &Member<'_>) -> Option<[u32; 2]> {
     Some([server.pid, client.pid])
 }
 
+/// Whether a call is one that the service which answered `parent`, asked from elsewhere, made to itself at the same address and port.
+fn is_own(parent: &Member<'_>, child: &Member<'_>) -> bool {
+    let (upper, lower) = (parent.traits, child.traits);
+    upper.server == lower.server && child.caller == child.callee && parent.caller != parent.callee
+}
+
 /// Whether `parent` can be the cause of another call, `child`, judged by processes and addresses.
-fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
+pub(super) fn is_possible(parent: &Member<'_>, child: &Member<'_>) -> bool {
     if let Some([server, client]) = processes(parent, child) {
         return server == client;
     }
     // Services that call themselves are rare; two calls to one service, one inside the other, are not.
     let (upper, lower) = (parent.traits, child.traits);
     upper.server != lower.server && upper.client != lower.client
-}
-
-/// The possible causes among the calls with the `same` id that have begun; `None` if there is none.
-fn by_id(members: &[Member<'_>], index: usize, same: Latest<'_>, evidence: Evidence) -> Option<Candidates> {
-    let child = &members[index];
-    let evidence = EvidenceSet::from_iter([evidence]);
-    // Those whose weight is near the best so far.
-    let mut found: SmallVec<[Candidate; MAX_BY_ID]> = SmallVec::new();
-    let mut best = f32::MIN;
-    for other in same.take(MAX_CANDIDATES) {
-        let parent = &members[other as usize];
-        let (upper, lower) = (parent.traits, child.traits);
-        let (_, ended) = parent.work();
-        if other as usize == index || lower.start > ended.saturating_add(LATE_BY_ID) {
-            continue;
-        }
-        let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
-        // Calls of one client are siblings, not parent and child.
-        let here = parent.callee == child.caller;
-        if !spans && ((!here && upper.client.ip == lower.client.ip) || !is_possible(parent, child)) {
-            continue;
-        }
-        let mut weight = 0.0;
-        weight += if spans { 20.0 } else { 0.0 };
-        weight += if here { 8.0 } else { 0.0 };
-        weight += if contains(parent, child) { 4.0 } else { 0.0 };
-        weight += if lower.start <= ended { 4.0 } else { 0.0 };
-        weight += by_name(parent, child) * 3.0;
-        if weight > best {
-            best = weight;
-            found.retain(|candidate| candidate.weight >= best - 1.0);
-        }
-        if weight >= best - 1.0 {
-            found.push(Candidate { parent: other, weight, evidence });
-        }
-    }
-    found.sort_unstable_by_key(|candidate| candidate.parent);
-    // An id that very many calls share is that of none.
-    if found.is_empty() || found.len() > MAX_BY_ID {
-        return None;
-    }
-    let is_alone = found.len() == 1;
-    for candidate in &mut found {
-        candidate.weight = if is_alone { SETTLED } else { 10.0 + candidate.weight - best };
-    }
-    Some(Candidates::from_slice(&found))
-}
-
-/// The sum over the caller's service and its method: 1 where it agrees with the parent, -1 where a method does not.
-fn by_name(parent: &Member<'_>, child: &Member<'_>) -> f32 {
-    let (upper, lower) = (parent.traits, child.traits);
-    let mut weight = 0.0;
-    if lower.caller.is_some() && upper.names.contains(&lower.caller) {
-        weight += 1.0;
-    }
-    if let (Some(from), Some(method)) = (lower.from_method, upper.method) {
-        weight += if from == method { 1.0 } else { -1.0 };
-    }
-    weight
 }
 
 /// Calls that were in work when a call began and can be its cause.
@@ -440,16 +323,19 @@ fn possible(
     joint: bool,
 ) -> Possible {
     let child = &members[index];
-    let mut possible: Vec<u32> = in_work
-        .iter()
-        .copied()
-        .filter(|&parent| {
+    let those = |test: fn(&Member<'_>, &Member<'_>) -> bool| -> Vec<u32> {
+        let allowed = |&parent: &u32| {
             let other = &members[parent as usize];
             parent as usize != index
-                && is_possible(other, child)
+                && test(other, child)
                 && (host.ports.len() < 2 || owners.allows(child.call, other.traits.server.port))
-        })
-        .collect();
+        };
+        in_work.iter().copied().filter(allowed).collect()
+    };
+    let mut possible = those(is_possible);
+    if possible.is_empty() {
+        possible = those(is_own);
+    }
     let keep = |possible: &mut Vec<u32>, test: &dyn Fn(&Member<'_>) -> bool| {
         let passes = |parent: &u32| test(&members[*parent as usize]);
         if possible.iter().any(passes) {
@@ -612,7 +498,7 @@ fn pair(parent: &Member<'_>, child: &Member<'_>, host: &HostCalls, joint: bool) 
             weight += 8.0;
         }
     }
-    Candidate { parent: 0, weight, evidence }
+    Candidate { parent: 0, weight, evidence, between: Between::Nothing }
 }
 
 #[cfg(test)]
@@ -624,6 +510,13 @@ mod tests {
     fn causes(all: &[(u8, u8, i64, i64)]) -> Vec<Vec<u32>> {
         let found = with_members(&calls(all), |members| candidates(members, &begun(members)).candidates);
         found.iter().map(|found| found.iter().map(|candidate| candidate.parent).collect()).collect()
+    }
+
+    #[test]
+    fn a_service_may_ask_itself_at_its_own_address() {
+        assert_eq!(causes(&[(1, 2, 0, 50), (2, 2, 10, 40)]), [vec![], vec![0]]);
+        // Whoever asks the same service on its own host is rather what asked it there.
+        assert_eq!(causes(&[(2, 2, 0, 50), (2, 2, 10, 40)]), [const { Vec::<u32>::new() }; 2]);
     }
 
     #[test]

@@ -356,7 +356,9 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
             };
             let at = call.callee.clone().or_else(|| call.service.clone());
             let confidence = match below {
-                Some(Cause { hop, share }) => hops[hop].link.map_or(1.0, |link| link.confidence) * share,
+                Some(Cause { hop, share }) => {
+                    hops[hop].link.map_or(1.0, |link| link.confidence * link.direct) * share
+                }
                 None => surely_alone(hops, index, &children[index]),
             };
             let below = below.map(|cause| cause.hop);

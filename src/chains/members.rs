@@ -163,6 +163,11 @@ impl Hosts {
         self.0.get(host as usize).filter(|host| !host.parents.is_empty())
     }
 
+    /// Whether the host of that number made any call.
+    pub(super) fn makes_calls(&self, host: u32) -> bool {
+        self.0.get(host as usize).is_some_and(|host| host.made > 0)
+    }
+
     /// Greatest number of a host, plus one.
     pub(super) fn count(&self) -> usize {
         self.0.len()

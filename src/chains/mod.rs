@@ -8,6 +8,7 @@
 
 mod assign;
 mod bearers;
+mod by_id;
 mod candidates;
 mod connections;
 mod engine;

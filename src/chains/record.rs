@@ -99,6 +99,9 @@ pub struct Link {
     pub confidence: f64,
     /// Probability that the cause is a call to that service at all, whichever, 0 to 1.
     pub caller: f64,
+    /// Where both belong to one request, probability that no other service stands between them whose call the capture lacks, and which
+    /// may have changed an error, 0 to 1.
+    pub direct: f64,
 }
 
 /// Another call that may have caused one.
@@ -404,7 +407,9 @@ pub(super) fn confidence_between(hops: &[Hop], changes: &[Change], lowest: usize
         && let (Some(link), Some(parent)) = (hops[at].link, hops[at].parent)
     {
         let step = |change: &&Change| change.hop == parent && change.below == Some(at);
-        confidence *= changes.iter().find(step).map_or(link.confidence, |change| change.confidence);
+        // Who stands between both may have changed the error, but it did not begin there.
+        let change = |change: &Change| change.confidence / link.direct;
+        confidence *= changes.iter().find(step).map_or(link.confidence, change);
         at = parent;
     }
     confidence

@@ -176,7 +176,8 @@ fn losses(chain: &Chain) -> Vec<String> {
     let is_told = |change: &&Change| {
         // The whole story of an unsure path is told as perhaps; of what stands beside it only facts are told.
         let on_path = |hop: usize| path.contains(&hop);
-        change.is_fact() || on_path(change.hop) && change.below.is_some_and(on_path)
+        let is_within = on_path(change.hop) && change.below.is_some_and(on_path);
+        change.is_fact() || is_within && !chain.is_origin_sure()
     };
     let lost = chain.changes.iter().filter(|change| change.finding == Finding::CodeLost);
     for change in lost.filter(is_told) {
@@ -335,7 +336,10 @@ fn above(chain: &Chain, text: &mut String) {
         }
         let changes: Vec<&Change> =
             chain.changes.iter().filter(|change| change.hop == hop && change.below == Some(below)).collect();
-        let _ = write!(text, "; {} {}", name(call), deed(&changes, call));
+        // That of an unsure origin is told as perhaps as a whole.
+        let is_doubtful = chain.is_origin_sure() && !changes.iter().all(|change| change.is_fact());
+        let perhaps = if is_doubtful { "perhaps " } else { "" };
+        let _ = write!(text, "; {} {perhaps}{}", name(call), deed(&changes, call));
         // The caller of this hop saw the new outcome; it is mentioned only if it differs.
         let is_told = |change: &&Change| {
             matches!(change.finding, Finding::PassedOn | Finding::MessageChanged | Finding::CauseBelow)

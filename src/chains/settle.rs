@@ -4,6 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::assign::{self, Edge, SETTLED, Solution, Span, TimingModel, Window, baselines};
+use super::by_id::Between;
 use super::candidates::{Candidate, Candidates};
 use super::engine::Method;
 use super::facts;
@@ -21,6 +22,26 @@ const PROVED: f64 = 0.99;
 
 /// Highest confidence of a link by time, or by there being no other call.
 const INFERRED: f64 = 0.99;
+
+/// Confidence of a link by an id between whose calls another service likely stands.
+const INDIRECT: f64 = 0.5;
+
+/// How likely none does where that may be.
+const DIRECT: f64 = 0.75;
+
+/// The confidence of a link by an id.
+fn proof(between: Between) -> f64 {
+    if between == Between::Likely { INDIRECT } else { PROVED }
+}
+
+/// See [`Link::direct`].
+fn direct(between: Between) -> f64 {
+    if between == Between::Perhaps { DIRECT } else { 1.0 }
+}
+
+/// What is left of the confidence of a link by times between two calls whose answers were both not read: their ends are those of others. With
+/// 5 to 20 % of the packets lost, 33 to 74 % of those links were right that seemed to be so with 96 %.
+const UNREAD: f64 = 0.75;
 
 /// What was settled about a call.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +68,9 @@ pub(super) fn settle(
     let proved = |candidates: &[Candidate]| matches!(candidates, [only] if only.weight >= SETTLED);
     for (index, candidates) in found.iter().enumerate() {
         if proved(candidates) {
-            let link = Link { evidence: candidates[0].evidence, confidence: PROVED, caller: PROVED };
+            let Candidate { evidence, between, .. } = candidates[0];
+            let confidence = proof(between);
+            let link = Link { evidence, confidence, caller: confidence, direct: direct(between) };
             links[index].link = Some((candidates[0].parent, link));
         }
     }
@@ -89,10 +112,13 @@ pub(super) fn settle(
         if evidence.is_empty() {
             evidence.insert(Evidence::Timing);
         }
-        let most = if by_id { PROVED } else { INFERRED };
-        let confidence = belief.probability.min(most);
+        let most = if by_id { proof(candidate.between) } else { INFERRED };
+        let is_unread = |call: usize| members[call].class.is_none();
+        let known = if !by_id && is_unread(child) && is_unread(parent as usize) { UNREAD } else { 1.0 };
+        let confidence = belief.probability.min(most) * known;
         let caller = (confidence + others).min(most);
-        links[child].link = Some((parent, Link { evidence, confidence, caller }));
+        links[child].link =
+            Some((parent, Link { evidence, confidence, caller, direct: direct(candidate.between) }));
     }
 }
 

@@ -147,7 +147,12 @@ fn hop(mut call: Call, parent: Option<usize>, above: Option<&Hop>) -> Hop {
         let evidence = call.parent_evidence.and_then(Evidence::from_name);
         // Only sure parents are named, so that one without a number is at least that.
         let confidence = call.parent_confidence.map_or(FACT, Share::number);
-        Link { evidence: evidence.into_iter().collect::<EvidenceSet>(), confidence, caller: confidence }
+        Link {
+            evidence: evidence.into_iter().collect::<EvidenceSet>(),
+            confidence,
+            caller: confidence,
+            direct: 1.0,
+        }
     });
     let missed = call.missed.take().map_or(0.0, Share::number);
     let rivals = call.rivals.take().unwrap_or_default();

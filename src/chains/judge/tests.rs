@@ -19,7 +19,12 @@ fn hop(parent: Option<usize>, (start, end): (i64, i64), (class, text): (Class, &
     call.uid.packet = start.unsigned_abs();
     let zero = call.start.0;
     (call.start, call.end) = (Timestamp(zero + start * MS), Timestamp(zero + end * MS));
-    let link = Link { evidence: EvidenceSet::from_iter([Evidence::TraceId]), confidence: 0.99, caller: 0.99 };
+    let link = Link {
+        evidence: EvidenceSet::from_iter([Evidence::TraceId]),
+        confidence: 0.99,
+        caller: 0.99,
+        direct: 1.0,
+    };
     Hop { link: parent.map(|_| link), ..Hop::sample(call, usize::from(parent.is_some()), parent) }
 }
 

@@ -328,8 +328,12 @@ mod tests {
 
     /// A chain in which each call but the first was caused by the one before, with this confidence.
     fn chain(calls: Vec<Call>, confidence: f64) -> Chain {
-        let believed =
-            Believed { evidence: EvidenceSet::from_iter([Evidence::Timing]), confidence, caller: 1.0 };
+        let believed = Believed {
+            evidence: EvidenceSet::from_iter([Evidence::Timing]),
+            confidence,
+            caller: 1.0,
+            direct: 1.0,
+        };
         let hops = calls.into_iter().enumerate().map(|(index, call)| Hop {
             link: (index > 0).then_some(believed),
             ..Hop::sample(call, index, index.checked_sub(1))

@@ -286,7 +286,12 @@ fn chain() -> Chain {
     let mut cause = failed(2, Class::Business, 5, "no row for 7");
     cause.service = Some("catalog.v1.Catalog".into());
     cause.method = Some("Get".into());
-    let link = Link { evidence: [Evidence::TraceId].into_iter().collect(), confidence: 0.97, caller: 0.97 };
+    let link = Link {
+        evidence: [Evidence::TraceId].into_iter().collect(),
+        confidence: 0.97,
+        caller: 0.97,
+        direct: 1.0,
+    };
     let change = Change {
         hop: 0,
         below: Some(2),
@@ -338,6 +343,7 @@ fn guessed(width: u16, height: u16) -> State {
         evidence: [Evidence::Message, Evidence::Timing].into_iter().collect(),
         confidence: 0.61,
         caller: 0.61,
+        direct: 1.0,
     });
     cause.rivals = vec![Rival { uid: rival.uid, key: None, confidence: 0.35 }];
     chain.changes[0].confidence = 0.61;

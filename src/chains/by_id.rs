@@ -1,0 +1,215 @@
+//! Which calls can have caused a call by the ids that both bear.
+
+use smallvec::SmallVec;
+
+use super::assign::SETTLED;
+use super::bearers::{Bearers, Latest};
+use super::candidates::{Candidate, Candidates, MAX_CANDIDATES, is_possible};
+use super::members::{Hosts, Member, contains, is_begun};
+use super::record::{Evidence, EvidenceSet};
+use super::traits::{Number, Traits};
+
+/// How long after a call's answer a call with the same id still counts as its own, nanoseconds. An id is proof however late
+/// the call; the bound is for ids that are reused.
+const LATE_BY_ID: i64 = 60_000_000_000;
+
+/// Most possible causes with the same id; an id of more is a constant.
+const MAX_BY_ID: usize = 16;
+
+/// Whether a service stands between two calls of one request, whose own call the capture lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Between {
+    /// None does.
+    #[default]
+    Nothing,
+    /// Only an id links both, across hosts: a service that answers at one address and asks from another looks the same.
+    Perhaps,
+    /// Besides, the upper service makes its calls from the address at which it answers.
+    Likely,
+}
+
+/// The calls with the same ids. Of an id that very many calls bear, those that began before another are its possible causes.
+pub(super) struct ById {
+    /// Members with ids, by the beginning of their work, and how many of them have begun.
+    order: Vec<u32>,
+    begun: usize,
+    traces: Bearers<Number>,
+    spans: Bearers<(Number, Number)>,
+    ids: Bearers<u64>,
+}
+
+impl ById {
+    pub(super) fn new(members: &[Member<'_>]) -> Self {
+        let bears = |member: &Member<'_>| member.traits.trace.is_some() || !member.traits.ids.is_empty();
+        let mut order: Vec<u32> =
+            (0..members.len() as u32).filter(|&index| bears(&members[index as usize])).collect();
+        order.sort_by_key(|&index| members[index as usize].work().0);
+        Self {
+            order,
+            begun: 0,
+            traces: Bearers::default(),
+            spans: Bearers::default(),
+            ids: Bearers::default(),
+        }
+    }
+
+    /// Those that have begun at a time, which is not before that of the last question.
+    pub(super) fn at(&mut self, members: &[Member<'_>], time: i64) -> &Self {
+        while let Some(&index) = self.order.get(self.begun)
+            && is_begun(&members[index as usize], time)
+        {
+            self.begun += 1;
+            let traits = members[index as usize].traits;
+            if let Some(trace) = traits.trace {
+                self.traces.add(trace, index);
+                if let Some(span) = traits.span {
+                    self.spans.add((trace, span), index);
+                }
+            }
+            for id in &traits.ids {
+                self.ids.add(*id, index);
+            }
+        }
+        self
+    }
+
+    /// The possible causes of a call by its ids; `None` if they say nothing.
+    pub(super) fn causes(&self, members: &[Member<'_>], index: usize, hosts: &Hosts) -> Option<Candidates> {
+        let Traits { trace, parent_span, ids, .. } = members[index].traits;
+        let causes = |same, evidence| causes(members, index, hosts, same, evidence);
+        // A trace may have very many calls; the parent span identifies the cause directly.
+        let by_span = || causes(self.spans.of(&trace.zip(*parent_span)?), Evidence::TraceId);
+        by_span()
+            .or_else(|| causes(self.traces.of(trace.as_ref()?), Evidence::TraceId))
+            .or_else(|| ids.iter().find_map(|id| causes(self.ids.of(id), Evidence::LogId)))
+    }
+}
+
+/// The possible causes among the calls with the `same` id that have begun; `None` if there is none.
+///
+/// Of calls that another host answered than the one that made this one: what began while another call of the same caller was in work is below that
+/// one, and not above its caller, as where a gateway asks several services.
+fn causes(
+    members: &[Member<'_>],
+    index: usize,
+    hosts: &Hosts,
+    same: Latest<'_>,
+    evidence: Evidence,
+) -> Option<Candidates> {
+    let child = &members[index];
+    let others = same.clone().take(MAX_CANDIDATES).filter(|&other| other as usize != index);
+    let made = others.map(|other| &members[other as usize]).filter(|other| other.caller == child.caller);
+    let made: SmallVec<[(i64, i64); MAX_BY_ID]> =
+        made.map(|own| (own.start, own.end)).take(MAX_BY_ID).collect();
+    let evidence = EvidenceSet::from_iter([evidence]);
+    // Those whose weight is near the best so far.
+    let mut found: SmallVec<[Candidate; MAX_BY_ID]> = SmallVec::new();
+    let mut best = f32::MIN;
+    for other in same.take(MAX_CANDIDATES) {
+        let parent = &members[other as usize];
+        let (upper, lower) = (parent.traits, child.traits);
+        let (_, ended) = parent.work();
+        if other as usize == index || lower.start > ended.saturating_add(LATE_BY_ID) {
+            continue;
+        }
+        let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
+        // Calls of one client are siblings, not parent and child.
+        let here = parent.callee == child.caller;
+        let is_below_own = || made.iter().any(|&(start, end)| (start..=end).contains(&parent.start));
+        let is_sibling = || upper.client.ip == lower.client.ip || is_below_own();
+        if !spans && ((!here && is_sibling()) || !is_possible(parent, child)) {
+            continue;
+        }
+        let between = if here || spans { Between::Nothing } else { between(parent, child, hosts) };
+        let mut weight = 0.0;
+        weight += if spans { 20.0 } else { 0.0 };
+        weight += if here { 8.0 } else { 0.0 };
+        weight += if contains(parent, child) { 4.0 } else { 0.0 };
+        weight += if lower.start <= ended { 4.0 } else { 0.0 };
+        weight += by_name(parent, child) * 3.0;
+        if weight > best {
+            best = weight;
+            found.retain(|candidate| candidate.weight >= best - 1.0);
+        }
+        if weight >= best - 1.0 {
+            found.push(Candidate { parent: other, weight, evidence, between });
+        }
+    }
+    found.sort_unstable_by_key(|candidate| candidate.parent);
+    // An id that very many calls share is that of none.
+    if found.is_empty() || found.len() > MAX_BY_ID {
+        return None;
+    }
+    let is_alone = found.len() == 1;
+    for candidate in &mut found {
+        candidate.weight = if is_alone { SETTLED } else { 10.0 + candidate.weight - best };
+    }
+    Some(Candidates::from_slice(&found))
+}
+
+/// Whether a service stands between two calls with the same id that are not of one host.
+fn between(parent: &Member<'_>, child: &Member<'_>, hosts: &Hosts) -> Between {
+    if child.traits.caller.is_some() && parent.traits.names.contains(&child.traits.caller) {
+        Between::Nothing
+    } else if hosts.makes_calls(parent.callee) {
+        Between::Likely
+    } else {
+        Between::Perhaps
+    }
+}
+
+/// The sum over the caller's service and its method: 1 where it agrees with the parent, -1 where a method does not.
+fn by_name(parent: &Member<'_>, child: &Member<'_>) -> f32 {
+    let (upper, lower) = (parent.traits, child.traits);
+    let mut weight = 0.0;
+    if lower.caller.is_some() && upper.names.contains(&lower.caller) {
+        weight += 1.0;
+    }
+    if let (Some(from), Some(method)) = (lower.from_method, upper.method) {
+        weight += if from == method { 1.0 } else { -1.0 };
+    }
+    weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::candidates::{begun, candidates};
+    use super::super::testing::{calls, with_members};
+    use super::*;
+
+    /// The causes that the same trace id in all of these calls leaves, with what may stand between.
+    fn causes_by_trace(all: &[(u8, u8, i64, i64)]) -> Vec<Vec<(u32, Between)>> {
+        let mut calls = calls(all);
+        for call in &mut calls {
+            call.trace_id = Some("4bf92f3577b34da6".into());
+        }
+        let found = with_members(&calls, |members| candidates(members, &begun(members)).candidates);
+        let pair = |candidate: &Candidate| (candidate.parent, candidate.between);
+        found.iter().map(|found| found.iter().map(pair).collect()).collect()
+    }
+
+    #[test]
+    fn a_gateway_that_asks_several_services_is_no_callee_of_theirs() {
+        // 9 asks 1, which asks 5, and then 2, which asks 6: side by side, and one after the other.
+        for second in [10, 60] {
+            let fan = [(9, 1, 0, 50), (1, 5, 5, 45), (9, 2, second, 100), (2, 6, second + 5, 90)];
+            let direct = |parent| vec![(parent, Between::Nothing)];
+            assert_eq!(causes_by_trace(&fan), [vec![], direct(0), vec![], direct(2)], "{second}");
+        }
+        // What asks the gateway is above both.
+        let asked = [(8, 9, 0, 100), (9, 1, 1, 50), (1, 5, 5, 45), (9, 2, 10, 90)];
+        let above: Vec<_> =
+            causes_by_trace(&asked).into_iter().map(|found| found[..].first().copied()).collect();
+        assert_eq!(above[1..].iter().map(|found| found.expect("a cause").0).collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn an_id_says_whether_a_service_may_stand_between_that_was_not_captured() {
+        // 1 asks 2; what 2 asks of 3 is missing, 3 asks 4.
+        assert_eq!(causes_by_trace(&[(1, 2, 0, 50), (3, 4, 10, 30)])[1], [(0, Between::Perhaps)]);
+        // 2 is seen to make its calls from its own address.
+        let seen = [(1, 2, 0, 50), (2, 5, 2, 5), (3, 4, 10, 30)];
+        assert_eq!(causes_by_trace(&seen)[2], [(0, Between::Likely)]);
+        assert_eq!(causes_by_trace(&[(1, 2, 0, 50), (2, 4, 10, 30)])[1], [(0, Between::Nothing)]);
+    }
+}
