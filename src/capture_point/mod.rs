@@ -28,6 +28,7 @@ use crate::decode::{Decoded, Decoder};
 use crate::source::site::{ClockCorrection, Site, Sites};
 use crate::source::{Batch, CapturePoint, Source, files};
 use crate::text;
+use crate::time::Timestamp;
 use clock::Sample;
 use groups::{Group, Groups};
 use sightings::{MIN_SHARED, Sightings};
@@ -72,7 +73,49 @@ pub fn survey(paths: &[PathBuf], stop: &Arc<AtomicBool>, progress: &mut dyn FnMu
         found.into_iter().map(|(pair, _)| *pair).collect()
     };
     let groups = groups.settle(&pairs(sharing), &pairs(same));
-    sites(&groups, &tree::links(&groups, shared))
+    let links = tree::links(&groups, shared);
+    let mut survey = sites(&groups, &links);
+    let spans: Vec<_> = groups.iter().map(|group| span_of(group, &seen)).collect();
+    let common = seen.share_connections();
+    let is_apart = |one: usize, other: usize| {
+        let (Some(own), Some(others)) = (spans[one], spans[other]) else { return false };
+        let pairs = groups[one].members.iter().flat_map(|a| groups[other].members.iter().map(|b| (*a, *b)));
+        let mut in_order = pairs.map(|(a, b): (usize, usize)| (a.min(b), a.max(b)));
+        own.0 <= others.1 && others.0 <= own.1 && !in_order.any(|pair| common.contains(&pair))
+    };
+    survey.notes.extend(uncompared(&groups, |group| links.is_linked(group), is_apart));
+    survey
+}
+
+/// When the segments of a group were captured; `None` if it has none.
+fn span_of(group: &Group, seen: &Sightings) -> Option<(Timestamp, Timestamp)> {
+    let spans = group.members.iter().filter_map(|file| seen.span(*file));
+    spans.reduce(|all, span| (all.0.min(span.0), all.1.max(span.1)))
+}
+
+/// A line about the groups whose clocks were compared with no other although other packets were captured elsewhere at the same time: files of one
+/// host have one clock, those of several may not.
+fn uncompared(
+    groups: &[Group],
+    is_compared: impl Fn(usize) -> bool,
+    is_apart: impl Fn(usize, usize) -> bool,
+) -> Option<String> {
+    // The clock of the first file is the reference.
+    let alone = (1..groups.len()).filter(|&group| {
+        !is_compared(group) && (0..groups.len()).any(|other| other != group && is_apart(group, other))
+    });
+    let names: Vec<&str> = alone.map(|group| groups[group].name.as_str()).collect();
+    let (first, more) = names.split_first()?;
+    let (share, their) = match more.len() {
+        0 => (format!("{first} shares"), "its clock is"),
+        more => {
+            (format!("{first} and {} share", text::counted(more as u64, "other capture")), "their clocks are")
+        }
+    };
+    Some(format!(
+        "{share} no packets with the other files, so {their} not compared: if they are of several hosts, links by time between them may \
+         be wrong"
+    ))
 }
 
 /// Reads the packets of all files; `None` if it was stopped.

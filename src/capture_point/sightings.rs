@@ -10,7 +10,7 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rpcscope_parsers::Side;
 use smallvec::SmallVec;
 
@@ -24,6 +24,9 @@ const MAX_KEPT: usize = (1 << 17) / 8 * 7;
 
 /// Fewest shared packets of files of different capture points.
 pub(super) const MIN_SHARED: usize = 3;
+
+/// Most files in which a connection is noted.
+const MAX_FILES: usize = 16;
 
 /// Two sightings in one file within this time are one packet on two interfaces of the host, nanoseconds. Retransmissions come later.
 const SAME: u64 = 1_000_000;
@@ -57,6 +60,10 @@ pub(super) struct Sightings {
     mask: u64,
     decoder: Decoder,
     file: u16,
+    /// The files in which each connection was seen, of those whose packets were kept at some time; no more are added when there are too many.
+    connections: HashMap<u64, SmallVec<[u16; 2]>, FixedState>,
+    /// The times of the first and the last segment of each file.
+    spans: Vec<Option<(Timestamp, Timestamp)>>,
 }
 
 /// The packets that each pair of files shares, the file that was named first before the other.
@@ -74,10 +81,28 @@ impl Sightings {
         self.decoder = decoder;
     }
 
+    /// When the segments of a file were captured; `None` if it has none.
+    pub(super) fn span(&self, file: usize) -> Option<(Timestamp, Timestamp)> {
+        self.spans.get(file).copied().flatten()
+    }
+
     fn segment(&mut self, file: u16, segment: &Segment<'_>) {
+        let index = usize::from(file);
+        if self.spans.len() <= index {
+            self.spans.resize(index + 1, None);
+        }
+        let (first, last) = self.spans[index].unwrap_or((segment.time, segment.time));
+        self.spans[index] = Some((first.min(segment.time), last.max(segment.time)));
         let Some(hash) = fingerprint(segment) else { return };
         if hash & self.mask != 0 {
             return;
+        }
+        if self.connections.len() < MAX_KEPT {
+            let connection = FixedState::default().hash_one((segment.key.a, segment.key.b));
+            let files = self.connections.entry(connection).or_default();
+            if files.len() < MAX_FILES && !files.contains(&file) {
+                files.push(file);
+            }
         }
         let seen = self.seen.entry(hash).or_insert_with(|| {
             let route = FixedState::default().hash_one((segment.key.a.ip, segment.key.b.ip)) as u32;
@@ -92,6 +117,19 @@ impl Sightings {
             let mask = self.mask;
             self.seen.retain(|hash, _| hash & mask == 0);
         }
+    }
+
+    /// The pairs of files that have packets of one connection, the one that was named first before the other.
+    pub(super) fn share_connections(&self) -> HashSet<(usize, usize), FixedState> {
+        let mut pairs = HashSet::default();
+        for files in self.connections.values() {
+            for (at, one) in files.iter().enumerate() {
+                pairs.extend(
+                    files[at + 1..].iter().map(|two| (*one.min(two) as usize, *one.max(two) as usize)),
+                );
+            }
+        }
+        pairs
     }
 
     /// The packets that two files share.

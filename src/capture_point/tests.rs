@@ -167,3 +167,18 @@ fn spans_have_readable_units() {
     assert_eq!(all, expected);
     assert_eq!(packets(12_340), "12,340 packets");
 }
+
+#[test]
+fn captures_whose_clocks_could_not_be_compared_are_named() {
+    let said = |apart: &[(usize, usize)], compared: &[usize]| {
+        let groups = groups(&["web.pcap", "order.pcap", "stock.pcap"]);
+        let is_apart = |one: usize, other: usize| apart.contains(&(one.min(other), one.max(other)));
+        uncompared(&groups, |group| compared.contains(&group), is_apart)
+    };
+    let one = said(&[(0, 1)], &[]).expect("a line");
+    assert!(one.starts_with("order.pcap shares no packets with the other files"), "{one}");
+    let two = said(&[(0, 1), (1, 2)], &[]).expect("a line");
+    assert!(two.starts_with("order.pcap and 1 other capture share no packets"), "{two}");
+    assert_eq!(said(&[], &[]), None);
+    assert_eq!(said(&[(0, 1)], &[0, 1]), None);
+}

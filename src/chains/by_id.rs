@@ -24,7 +24,7 @@ pub(super) enum Between {
     Nothing,
     /// Only an id links both, across hosts: a service that answers at one address and asks from another looks the same.
     Perhaps,
-    /// Besides, the upper service makes its calls from the address at which it answers.
+    /// Besides, the upper service makes its calls from the address at which it answers, or had answered before.
     Likely,
 }
 
@@ -151,7 +151,7 @@ fn causes(
 fn between(parent: &Member<'_>, child: &Member<'_>, hosts: &Hosts) -> Between {
     if child.traits.caller.is_some() && parent.traits.names.contains(&child.traits.caller) {
         Between::Nothing
-    } else if hosts.makes_calls(parent.callee) {
+    } else if hosts.makes_calls(parent.callee) || child.start > parent.work().1 {
         Between::Likely
     } else {
         Between::Perhaps

@@ -503,6 +503,27 @@ fn files_that_share_nothing_are_one_capture() {
 }
 
 #[test]
+fn files_of_one_time_without_a_common_connection_are_named() {
+    let frames = stretched("kitex/kitex-chains.pcap", NEAR);
+    let callee = frames[0].source.max(frames[0].destination);
+    let (near, far): (Vec<_>, Vec<_>) =
+        frames.iter().partition(|frame| frame.source == callee || frame.destination == callee);
+    assert!(!near.is_empty() && !far.is_empty(), "calls of two services");
+    let mut files = Files::new();
+    for (name, part) in [("near.pcap", &near), ("far.pcap", &far)] {
+        let packets: Vec<Captured> = part.iter().map(|frame| captured(frame, frame.time)).collect();
+        files.add(name, &packets);
+    }
+    let survey = files.survey();
+    let [note] = &survey.notes[..] else { panic!("{:?}", survey.notes) };
+    assert!(
+        note.contains("far.pcap shares no packets with the other files") && note.contains("links by time"),
+        "{note}"
+    );
+    assert_same(&files.calls(&survey, 1), &whole(&frames), "near.pcap");
+}
+
+#[test]
 fn parts_that_overlap_are_one_capture() {
     let frames = stretched("grpc/grpc-mixed.pcap", NEAR);
     let packets: Vec<Captured> = frames.iter().map(|frame| captured(frame, frame.time)).collect();
