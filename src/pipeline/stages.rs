@@ -10,7 +10,7 @@ use rpcscope_parsers::{Event, Side};
 use super::OnOpen;
 use super::connection::{connection, reason, state};
 use super::slot::{Calls, Slot, Spare};
-use super::totals::Totals;
+use super::totals::{Tallied, Totals};
 use crate::calls::pairing::{At, Matcher, PendingCalls};
 use crate::calls::record::{Connection, Finding};
 use crate::decode::{FlowKey, Network};
@@ -232,8 +232,7 @@ impl Stages {
             let reason = reason(flow, slot, state(flow, slot, true)).unwrap_or("no call in it");
             self.totals.without_calls.add(reason, flow.bytes.iter().sum());
         } else if flow.gaps > 0 {
-            self.totals.holes.connections += 1;
-            self.totals.holes.amount += flow.gaps;
+            self.totals.holes += Tallied { connections: 1, amount: flow.gaps };
         }
         if self.connections {
             let mut connection = Box::new(connection(flow, slot, true));

@@ -2,6 +2,7 @@
 //! interface and the record of `--totals`.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use crate::calls::record::Connection;
 use crate::decode::{Ended, Skip};
@@ -88,20 +89,21 @@ pub struct Tallied {
     pub amount: u64,
 }
 
+impl AddAssign for Tallied {
+    fn add_assign(&mut self, more: Self) {
+        self.connections += more.connections;
+        self.amount += more.amount;
+    }
+}
+
 impl Tally {
     /// Counts a connection with its amount.
     pub fn add(&mut self, reason: &'static str, amount: u64) {
-        self.merge(reason, Tallied { connections: 1, amount });
-    }
-
-    fn merge(&mut self, reason: &'static str, more: Tallied) {
-        let known = self.0.entry(reason).or_default();
-        known.connections += more.connections;
-        known.amount += more.amount;
+        *self.0.entry(reason).or_default() += Tallied { connections: 1, amount };
     }
 
     fn merge_all(&mut self, other: &Self) {
-        other.0.iter().for_each(|(reason, tallied)| self.merge(reason, *tallied));
+        other.0.iter().for_each(|(reason, tallied)| *self.0.entry(reason).or_default() += *tallied);
     }
 
     /// All reasons, the most frequent first.
@@ -131,10 +133,9 @@ impl Tally {
     /// Connections and amount in all.
     #[must_use]
     pub fn sum(&self) -> Tallied {
-        self.0.values().fold(Tallied::default(), |sum, more| Tallied {
-            connections: sum.connections + more.connections,
-            amount: sum.amount + more.amount,
-        })
+        let mut sum = Tallied::default();
+        self.0.values().for_each(|more| sum += *more);
+        sum
     }
 }
 
@@ -198,8 +199,7 @@ impl Totals {
     pub(super) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.gaps += other.gaps;
-        self.holes.connections += other.holes.connections;
-        self.holes.amount += other.holes.amount;
+        self.holes += other.holes;
         self.across_silence += other.across_silence;
         self.without_calls.merge_all(&other.without_calls);
         self.undecodable.merge_all(&other.undecodable);

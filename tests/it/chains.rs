@@ -55,7 +55,7 @@ fn no_story_is_told_of_an_answer_that_is_not_known() {
         let capture = Path::new(&truth.to_string_lossy().replace(".chains.jsonl", ".pcap")).to_owned();
         let options = pipeline::Options { metadata: true, threads: 1, ..pipeline::Options::default() };
         let calls = support::calls(&[capture], &options);
-        let some = (0..calls.len()).step_by(1 + calls.len() / 24);
+        let some = (0..calls.len()).step_by(1 + calls.len() / 8);
         for (at, class) in some.flat_map(|at| [(at, None), (at, Some(Class::Oneway))]) {
             let mut calls = calls.clone();
             calls[at].outcome = Outcome::of(class, Carrier::None);
