@@ -13,10 +13,14 @@ use super::traits::{Number, Traits};
 /// the call; the bound is for ids that are reused.
 const LATE_BY_ID: i64 = 60_000_000_000;
 
+/// Most bearers of an id that are looked at, the latest.
+const MAX_LOOKED_AT: usize = 1_024;
+
 /// Most possible causes with the same id; an id of more is a constant.
 const MAX_BY_ID: usize = 16;
 
-/// Whether a service stands between two calls of one request, whose own call the capture lacks.
+/// Whether something else may stand between two calls than the service that answered the upper one: one of the same request, whose own call the
+/// capture lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Between {
     /// None does.
@@ -24,6 +28,8 @@ pub(super) enum Between {
     Nothing,
     /// Only an id links both, across hosts: a service that answers at one address and asks from another looks the same.
     Perhaps,
+    /// No id links them: a service that asks itself at its own address, or another client on its host.
+    Itself,
     /// Besides, the upper service makes its calls from the address at which it answers, or had answered before.
     Likely,
 }
@@ -85,6 +91,9 @@ impl ById {
     }
 }
 
+/// Places of calls among the members.
+type Places = SmallVec<[u32; MAX_BY_ID]>;
+
 /// The possible causes among the calls with the `same` id that have begun; `None` if there is none.
 ///
 /// Of calls that another host answered than the one that made this one: what began while another call of the same caller was in work is below that
@@ -97,29 +106,39 @@ fn causes(
     evidence: Evidence,
 ) -> Option<Candidates> {
     let child = &members[index];
-    let others = same.clone().take(MAX_CANDIDATES).filter(|&other| other as usize != index);
-    let made = others.map(|other| &members[other as usize]).filter(|other| other.caller == child.caller);
-    let made: SmallVec<[(i64, i64); MAX_BY_ID]> =
-        made.map(|own| (own.start, own.end)).take(MAX_BY_ID).collect();
+    let is_span = |other: &Member<'_>| {
+        child.traits.parent_span.is_some() && child.traits.parent_span == other.traits.span
+    };
+    // The other calls of its caller are none of its causes, however many they are.
+    let is_made_there =
+        |other: &Member<'_>| other.caller == child.caller && other.callee != child.caller && !is_span(other);
+    let same = same.take(MAX_LOOKED_AT).filter(|&other| other as usize != index);
+    let (mut made, others): (Places, Places) =
+        same.partition(|&other| is_made_there(&members[other as usize]));
+    made.truncate(MAX_BY_ID);
     let evidence = EvidenceSet::from_iter([evidence]);
     // Those whose weight is near the best so far.
-    let mut found: SmallVec<[Candidate; MAX_BY_ID]> = SmallVec::new();
+    let mut found: SmallVec<[(Candidate, bool); MAX_BY_ID]> = SmallVec::new();
     let mut best = f32::MIN;
-    for other in same.take(MAX_CANDIDATES) {
+    for other in others.into_iter().take(MAX_CANDIDATES) {
         let parent = &members[other as usize];
         let (upper, lower) = (parent.traits, child.traits);
         let (_, ended) = parent.work();
-        if other as usize == index || lower.start > ended.saturating_add(LATE_BY_ID) {
+        if lower.start > ended.saturating_add(LATE_BY_ID) {
             continue;
         }
-        let spans = lower.parent_span.is_some() && lower.parent_span == upper.span;
+        let spans = is_span(parent);
         // Calls of one client are siblings, not parent and child.
         let here = parent.callee == child.caller;
-        let is_below_own = || made.iter().any(|&(start, end)| (start..=end).contains(&parent.start));
-        let is_sibling = || upper.client.ip == lower.client.ip || is_below_own();
-        if !spans && ((!here && is_sibling()) || !is_possible(parent, child)) {
+        if !spans && ((!here && upper.client.ip == lower.client.ip) || !is_possible(parent, child)) {
             continue;
         }
+        let is_below_own = !spans
+            && !here
+            && made
+                .iter()
+                .map(|&own| &members[own as usize])
+                .any(|own| (own.start..=own.end).contains(&parent.start));
         let between = if here || spans { Between::Nothing } else { between(parent, child, hosts) };
         let mut weight = 0.0;
         weight += if spans { 20.0 } else { 0.0 };
@@ -129,22 +148,25 @@ fn causes(
         weight += by_name(parent, child) * 3.0;
         if weight > best {
             best = weight;
-            found.retain(|candidate| candidate.weight >= best - 1.0);
+            found.retain(|(candidate, _)| candidate.weight >= best - 1.0);
         }
         if weight >= best - 1.0 {
-            found.push(Candidate { parent: other, weight, evidence, between });
+            found.push((Candidate { parent: other, weight, evidence, between }, is_below_own));
         }
     }
-    found.sort_unstable_by_key(|candidate| candidate.parent);
+    found.sort_unstable_by_key(|(candidate, _)| candidate.parent);
     // An id that very many calls share is that of none.
-    if found.is_empty() || found.len() > MAX_BY_ID {
+    if found.len() > MAX_BY_ID {
         return None;
     }
+    // Those that are below another call of its caller count up to here: where they fit best, the id says nothing of the others.
+    let mut found: Candidates =
+        found.into_iter().filter(|(_, is_below_own)| !is_below_own).map(|(candidate, _)| candidate).collect();
     let is_alone = found.len() == 1;
     for candidate in &mut found {
         candidate.weight = if is_alone { SETTLED } else { 10.0 + candidate.weight - best };
     }
-    Some(Candidates::from_slice(&found))
+    (!found.is_empty()).then_some(found)
 }
 
 /// Whether a service stands between two calls with the same id that are not of one host.
@@ -201,6 +223,14 @@ mod tests {
         let above: Vec<_> =
             causes_by_trace(&asked).into_iter().map(|found| found[..].first().copied()).collect();
         assert_eq!(above[1..].iter().map(|found| found.expect("a cause").0).collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn the_cause_is_found_behind_hundreds_of_its_calls() {
+        let mut batch = vec![(1, 2, 0, 10_000)];
+        batch.extend((1..600).map(|at| (2, 3, at * 10, at * 10 + 5)));
+        let found = causes_by_trace(&batch);
+        assert!(found[1..].iter().all(|found| found[..] == [(0, Between::Nothing)]));
     }
 
     #[test]

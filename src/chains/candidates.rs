@@ -334,7 +334,7 @@ fn possible(
     };
     let mut possible = those(is_possible);
     if possible.is_empty() {
-        possible = those(is_own);
+        possible = those(|parent, child| is_own(parent, child) && contains(parent, child));
     }
     let keep = |possible: &mut Vec<u32>, test: &dyn Fn(&Member<'_>) -> bool| {
         let passes = |parent: &u32| test(&members[*parent as usize]);
@@ -393,6 +393,9 @@ fn weigh(
         .map(|&parent| {
             let mut candidate = pair(&members[parent as usize], child, host, joint);
             candidate.parent = parent;
+            if is_own(&members[parent as usize], child) && !*named {
+                candidate.between = Between::Itself;
+            }
             if !joint && begun[parent as usize] > child.start {
                 candidate.weight -= QUEUED;
             }

@@ -17,7 +17,7 @@ use super::hints::{Hints, UnusedNames};
 use super::judge;
 use super::kept::Kept;
 use super::members::{Member, Numbers};
-use super::record::{Chain, Evidence, FACT, Hop, Link, Rival};
+use super::record::{Chain, Evidence, FACT, Hop, Link, Rival, UNKNOWN};
 use super::settle::{Settled, class, settle};
 use super::stray;
 use super::traits::{Traits, hash, machine};
@@ -442,15 +442,19 @@ impl Engine {
         let rivals: Vec<(Slot, f64)> =
             rivals.into_iter().map(|(rival, share)| (slots[rival as usize], share)).chain(dropped).collect();
         let mut named = Vec::new();
-        let has_failed = self.held[slot].traits.failed;
+        let Traits { failed: has_failed, class, .. } = self.held[slot].traits;
+        // How likely it failed.
+        let failed = match (has_failed, class) {
+            (true, _) => 1.0,
+            (false, None) => UNKNOWN,
+            (false, Some(_)) => 0.0,
+        };
         let others: f64 = rivals.iter().map(|(_, share)| share).sum();
         let is_unsure = parent.map_or(others > 1.0 - FACT, |(_, link)| link.confidence < FACT);
-        if has_failed || is_unsure {
+        if failed > 0.0 || is_unsure {
             for (rival, share) in rivals {
                 let rival = &mut self.held[rival];
-                if has_failed {
-                    rival.missed = 1.0 - (1.0 - rival.missed) * (1.0 - share);
-                }
+                rival.missed = 1.0 - (1.0 - rival.missed) * (1.0 - share * failed);
                 if is_unsure && named.len() < MAX_RIVALS {
                     let (uid, key) = (rival.call.uid, rival.call.key());
                     named.push(Rival { uid, key, confidence: share });

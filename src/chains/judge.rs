@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use rpcscope_parsers::Rpc;
 use smallvec::SmallVec;
 
-use super::record::{Chain, Change, EvidenceSet, Hop, Origin, Reported, UNKNOWN, confidence_between};
+use super::record::{Chain, Change, EvidenceSet, Hop, Link, Origin, Reported, UNKNOWN, confidence_between};
 use super::wording::{self, Relation};
 use crate::calls::record::{Call, CallKind, Carrier, Class, Finding, Initiator};
 use crate::codes::{self, Family, grpc, trpc, trpc::Progress};
@@ -21,10 +21,14 @@ const CLOCKS: i64 = 500_000;
 const PATIENCE: i64 = 1_000_000_000;
 
 /// Octets by which the numbers of a tRPC head change its length from call to call: an id and a time-out.
-const TRPC_NUMBERS: u64 = 4;
+const TRPC_NUMBERS: u64 = 1;
 
-/// Bytes by which the requests of two attempts at one call may differ (deadlines and attempt counters in the header).
-const RETRY_SIZE_SLACK: u64 = 16;
+/// Bytes by which the requests of two attempts at one call may differ: deadlines in the header; where the record has no headers, also what says
+/// that it is a further try.
+const RETRY_SIZE_SLACK: [u64; 2] = [16, 64];
+
+/// Calls of one caller before and after a failed one among which further tries of it are looked for.
+const REACH: usize = 64;
 
 /// Judges a finished tree. `egress_seen` is whether the capture has calls made by the process that answered the hop
 /// with that index and call. The hops are taken when all is judged: a fault on the way leaves them.
@@ -54,12 +58,26 @@ fn children_of(hops: &[Hop]) -> SmallVec<[Vec<usize>; 1]> {
     children
 }
 
+/// Whether the text of a failed call's answer has anything of that of a callee.
+fn is_text_related(below: &Call, above: &Call) -> bool {
+    match (&above.outcome.message, &below.outcome.message) {
+        (Some(above), Some(below)) => wording::is_related(above, below),
+        _ => false,
+    }
+}
+
 /// Notes which calls made others of which it is not known how they ended, or which were still at work when their caller answered.
 fn note_unread(hops: &mut [Hop], children: &[Vec<usize>]) {
     for (index, children) in children.iter().enumerate() {
         let above = &*hops[index].call;
-        let is_unread =
-            |hop: &Hop| !hop.after_answer && (hop.call.class().is_none() || is_late(&hop.call, above));
+        let is_unread = |hop: &Hop| {
+            if hop.after_answer {
+                // The clock may be wrong instead.
+                hop.call.failed() && is_text_related(&hop.call, above)
+            } else {
+                hop.call.class().is_none() || is_late(&hop.call, above)
+            }
+        };
         let unread_below = children.iter().any(|&child| is_unread(&hops[child]));
         hops[index].unread_below = unread_below;
     }
@@ -71,22 +89,39 @@ fn done(call: &Call) -> Timestamp {
 }
 
 /// Whether the answer to a call came when its caller had already answered, or had been given up: the caller can't have passed it on,
-/// nor did it hide it.
+/// nor did it hide it. So it is where the caller cancelled the call only then.
 ///
-/// Not a reset: streams are cancelled from the outermost call inwards.
+/// Not other resets: streams of some protocols are cancelled from the outermost call inwards.
 pub(super) fn is_late(below: &Call, above: &Call) -> bool {
     let is_answer = matches!(below.class(), Some(Class::Ok | Class::Business | Class::Rpc))
         && below.outcome.initiator.is_none();
     let is_over = matches!(above.class(), Some(Class::Ok | Class::Business | Class::Rpc | Class::Transport));
-    is_answer && is_over && below.end.0 > done(above).0.saturating_add(CLOCKS)
+    // The order of one capture is exact.
+    let clocks = if below.callee_view.is_some() || above.callee_view.is_some() { CLOCKS } else { 0 };
+    (is_answer || is_given_up(below)) && is_over && below.end.0 > done(above).0.saturating_add(clocks)
+}
+
+/// Whether the caller of a call did not wait for its answer.
+fn is_given_up(call: &Call) -> bool {
+    call.class() == Some(Class::Transport) && call.outcome.initiator == Some(Initiator::Client)
 }
 
 /// Whether two calls of one caller are attempts at the same call: the same operation, and requests of the same size, unless the
 /// later one says that it is a further try.
 fn same_attempt(a: &Hop, b: &Hop) -> bool {
     let later = if a.call.start <= b.call.start { b } else { a };
-    same_operation(a, b)
-        && (later.is_retry || a.call.request_bytes.abs_diff(b.call.request_bytes) <= RETRY_SIZE_SLACK)
+    let (one, other) = sizes(&a.call, &b.call);
+    let is_bare = later.call.marks.is_none() && later.call.metadata.is_empty();
+    let slack = RETRY_SIZE_SLACK[usize::from(is_bare)];
+    same_operation(a, b) && (later.is_retry || one.abs_diff(other) <= slack)
+}
+
+/// The sizes of two requests, without the headers where that is known: they shrink from call to call, and hold what is left of a deadline.
+fn sizes(a: &Call, b: &Call) -> (u64, u64) {
+    match (a.message_bytes[0], b.message_bytes[0]) {
+        (0, _) | (_, 0) => (a.request_bytes, b.request_bytes),
+        messages => messages,
+    }
 }
 
 /// Whether two calls are of the same operation.
@@ -101,13 +136,9 @@ fn may_be_another(hops: &[Hop], siblings: &[usize], tried: usize, again: usize) 
     if hops[tried].is_retry || hops[again].is_retry {
         return false;
     }
-    let (a, b) = (&hops[tried].call, &hops[again].call);
-    // Without the headers, where that is known: they shrink from call to call, and hold what is left of a deadline.
-    let differ = match (a.message_bytes[0], b.message_bytes[0]) {
-        (0, 0) if a.rpc == Rpc::Trpc => a.request_bytes.abs_diff(b.request_bytes) > TRPC_NUMBERS,
-        (0, 0) => a.request_bytes != b.request_bytes,
-        (a, b) => a != b,
-    };
+    let (one, other) = sizes(&hops[tried].call, &hops[again].call);
+    let numbers = if hops[tried].call.rpc == Rpc::Trpc { TRPC_NUMBERS } else { 0 };
+    let differ = one.abs_diff(other) > numbers;
     let is_repeated = siblings.iter().any(|&other| {
         let is_other = other != tried && other != again && same_operation(&hops[tried], &hops[other]);
         is_other && hops[other].call.class() == Some(Class::Ok)
@@ -125,13 +156,14 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
             if !matches!(call.class(), Some(Class::Rpc | Class::Transport | Class::Unanswered)) {
                 continue;
             }
-            let later = &siblings[place + 1..];
+            let near = &siblings[place.saturating_sub(REACH)..siblings.len().min(place + REACH)];
+            let later = &siblings[place + 1..siblings.len().min(place + 1 + REACH)];
             let again = later.iter().copied().filter(|&other| same_attempt(&hops[index], &hops[other]));
             // The next try may begin before the connection of the one that timed out is closed.
             let gave_up = matches!(call.class(), Some(Class::Unanswered | Class::Transport));
             let sequential = again.clone().rfind(|&other| hops[other].call.start >= call.end || gave_up);
             // A hedged request runs in parallel with the first; the answered one decides.
-            let hedge = siblings.iter().copied().find(|&other| {
+            let hedge = near.iter().copied().find(|&other| {
                 let hedge = &hops[other].call;
                 other != index
                     && hedge.start < call.end
@@ -140,7 +172,7 @@ fn mark_retries(hops: &mut [Hop], children: &[Vec<usize>]) {
                     && same_attempt(&hops[index], &hops[other])
             });
             let retried_by = hedge.or(sequential);
-            let is_doubtful = retried_by.is_some_and(|by| may_be_another(hops, siblings, index, by));
+            let is_doubtful = retried_by.is_some_and(|by| may_be_another(hops, near, index, by));
             hops[index].retried_by = retried_by;
             hops[index].is_retry_doubtful = is_doubtful;
         }
@@ -169,6 +201,11 @@ fn surely_alone(hops: &[Hop], index: usize, children: &[usize]) -> f64 {
     (1.0 - hops[index].missed) * sure_retries(hops, children) * surest_link(hops, children)
 }
 
+/// Probability that no further try made up for a failed call, 0 to 1.
+fn failed_for_good(hop: &Hop) -> f64 {
+    if hop.is_retry_doubtful { UNKNOWN } else { 1.0 }
+}
+
 /// Whether a call can be the reason for its parent's error.
 fn counts(hop: &Hop) -> bool {
     hop.failed() && !hop.after_answer && hop.call.kind != CallKind::Oneway
@@ -194,11 +231,19 @@ struct Cause {
     share: f64,
 }
 
-/// Whether a call without an answer may merely have been at work when the capture ended.
-fn may_be_open(call: &Call) -> bool {
-    let waited = call.end.0.saturating_sub(call.start.0);
-    let is_elapsed = call.timeout.is_some_and(|timeout| waited >= i64::try_from(timeout).unwrap_or(i64::MAX));
-    call.class() == Some(Class::Unanswered) && !is_elapsed && waited < PATIENCE
+/// Whether a call without an answer may merely have been at work when the one that made it ended, or the capture: it had not waited long,
+/// and not for as long as it said. A stream with messages goes on.
+fn may_be_open(call: &Call, above: &Call) -> bool {
+    if call.class() != Some(Class::Unanswered) {
+        return false;
+    }
+    let waited = call.end.min(done(above)).0.saturating_sub(call.start.0);
+    call.response_messages > 0 || waited < PATIENCE && !is_timed_out(call, waited)
+}
+
+/// Whether a call waited for as long as it said it would.
+fn is_timed_out(call: &Call, waited: i64) -> bool {
+    call.timeout.is_some_and(|timeout| waited >= i64::try_from(timeout).unwrap_or(i64::MAX))
 }
 
 /// Whether a failed call says that its service did not wait for the answer of one of its own.
@@ -213,16 +258,15 @@ fn speaks_of_giving_up(call: &Call) -> bool {
 /// Probability that a failed callee had failed when its caller ended, and that its caller ended for that reason, as far as both calls
 /// alone tell, 0 to 1.
 fn plausibility(below: &Call, above: &Call) -> f64 {
-    let is_silent = |call: &Call| {
-        let is_given_up =
-            call.class() == Some(Class::Transport) && call.outcome.initiator == Some(Initiator::Client);
-        is_given_up || call.class() == Some(Class::Unanswered)
-    };
+    let is_silent = |call: &Call| matches!(call.class(), Some(Class::Transport | Class::Unanswered));
     let is_doubtful = if is_silent(above) {
         // It may still have been at work on something else.
-        !is_silent(below) || may_be_open(below)
+        !is_silent(below) || may_be_open(below, above)
     } else {
-        may_be_open(below) && !speaks_of_giving_up(above)
+        let waited = below.end.0.saturating_sub(below.start.0);
+        // Who cancels a call need not do so because it failed.
+        let is_left = is_given_up(below) && !is_timed_out(below, waited);
+        (is_left || may_be_open(below, above)) && !speaks_of_giving_up(above)
     };
     if is_doubtful { UNKNOWN } else { 1.0 }
 }
@@ -230,12 +274,15 @@ fn plausibility(below: &Call, above: &Call) -> f64 {
 /// The failed child that best explains how `above` ended, or the one whose good answer its client could not use.
 fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
     let progress = own_call(above).filter(|_| above.failed());
-    let is_text = |below: &Call| match (&above.outcome.message, &below.outcome.message) {
-        (Some(above), Some(below)) => wording::is_related(above, below),
-        _ => false,
-    };
+    let is_text = |below: &Call| is_text_related(below, above);
     let is_code = |below: &Call| below.outcome.code.is_some() && below.outcome.code == above.outcome.code;
-    let failed = children.iter().copied().filter(|&child| counts(&hops[child]));
+    let gave_up = speaks_of_giving_up(above);
+    let failed = children.iter().copied().filter(|&child| {
+        let hop = &hops[child];
+        // The service tells the error of a try that another one seems to have made up for.
+        let is_told = || above.failed() && !hop.after_answer && hop.call.failed() && is_text(&hop.call);
+        counts(hop) || is_told()
+    });
     let ranked: SmallVec<[_; 4]> = failed
         .map(|child| {
             let below = &*hops[child].call;
@@ -244,7 +291,7 @@ fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
             let fits = progress.is_some() && (text || code || is_end);
             ((fits, text, code), child, is_end)
         })
-        .filter(|&(.., child, is_end)| is_end || !is_late(&hops[child].call, above))
+        .filter(|&(.., child, is_end)| is_end || gave_up || !is_late(&hops[child].call, above))
         .map(|(rank, child, _)| (rank, child))
         .collect();
     // Among equals the last to end, because the answer followed it; uids make the choice deterministic.
@@ -257,7 +304,7 @@ fn explaining(hops: &[Hop], children: &[usize], above: &Call) -> Option<Cause> {
         // It may be any of those that ran beside the last one and failed alike.
         let is_beside = |&&(other, place): &&(_, usize)| other == rank && hops[place].call.end > below.start;
         let beside = ranked.iter().filter(is_beside).count();
-        let share = plausibility(below, above) / beside.max(1) as f64;
+        let share = plausibility(below, above) * failed_for_good(&hops[child]) / beside.max(1) as f64;
         (rank.0, Cause { hop: child, share })
     });
     match (of_failed, progress) {
@@ -357,7 +404,8 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
             let at = call.callee.clone().or_else(|| call.service.clone());
             let confidence = match below {
                 Some(Cause { hop, share }) => {
-                    hops[hop].link.map_or(1.0, |link| link.confidence * link.direct) * share
+                    let sure = |link: Link| link.confidence * link.share_of(finding);
+                    hops[hop].link.map_or(1.0, sure) * share
                 }
                 None => surely_alone(hops, index, &children[index]),
             };
@@ -386,7 +434,8 @@ fn changes(hops: &[Hop], children: &[Vec<usize>]) -> Vec<Change> {
             for &below in &children[index] {
                 let failed = &hops[below].call;
                 if counts(&hops[below]) && !is_late(failed, call) {
-                    add(Some(Cause { hop: below, share: plausibility(failed, call) }), Finding::Swallowed, 0);
+                    let share = plausibility(failed, call) * failed_for_good(&hops[below]);
+                    add(Some(Cause { hop: below, share }), Finding::Swallowed, 0);
                 }
             }
         }
@@ -407,7 +456,7 @@ fn is_generic(call: &Call) -> bool {
 
 /// How the answer `above` differs from the error `below` that explains it, with the number of hop prefixes that were added.
 fn compare(below: &Call, above: &Call) -> Vec<(Finding, u32)> {
-    if !below.failed() {
+    if !below.failed() || is_late(below, above) {
         return vec![(Finding::CauseBelow, 0)];
     }
     let mut found = Vec::new();

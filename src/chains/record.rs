@@ -104,6 +104,14 @@ pub struct Link {
     pub direct: f64,
 }
 
+impl Link {
+    /// Probability that the service which answered the cause made such a change, and not one between, 0 to 1. An error that comes through
+    /// unchanged was passed on by all of them.
+    pub(super) fn share_of(&self, finding: Finding) -> f64 {
+        if finding == Finding::PassedOn { 1.0 } else { self.direct }
+    }
+}
+
 /// Another call that may have caused one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rival {
@@ -178,10 +186,10 @@ impl Hop {
         1.0 - (1.0 - self.missed) * (1.0 - unread)
     }
 
-    /// Whether this hop failed and no other attempt replaced it.
+    /// Whether this hop failed and no other attempt surely replaced it.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.call.failed() && self.retried_by.is_none()
+        self.call.failed() && (self.retried_by.is_none() || self.is_retry_doubtful)
     }
 
     /// The link to its parent, if that is not told as a fact.
@@ -408,7 +416,7 @@ pub(super) fn confidence_between(hops: &[Hop], changes: &[Change], lowest: usize
     {
         let step = |change: &&Change| change.hop == parent && change.below == Some(at);
         // Who stands between both may have changed the error, but it did not begin there.
-        let change = |change: &Change| change.confidence / link.direct;
+        let change = |change: &Change| change.confidence / link.share_of(change.finding);
         confidence *= changes.iter().find(step).map_or(link.confidence, change);
         at = parent;
     }

@@ -29,9 +29,14 @@ const INDIRECT: f64 = 0.5;
 /// How likely none does where that may be.
 const DIRECT: f64 = 0.75;
 
-/// The confidence of a link by an id.
-fn proof(between: Between) -> f64 {
-    if between == Between::Likely { INDIRECT } else { PROVED }
+/// Highest confidence of a link with that between its calls, by an id or not.
+fn most(by_id: bool, between: Between) -> f64 {
+    match between {
+        Between::Likely => INDIRECT,
+        Between::Itself => DIRECT,
+        Between::Nothing | Between::Perhaps if by_id => PROVED,
+        Between::Nothing | Between::Perhaps => INFERRED,
+    }
 }
 
 /// See [`Link::direct`].
@@ -69,7 +74,7 @@ pub(super) fn settle(
     for (index, candidates) in found.iter().enumerate() {
         if proved(candidates) {
             let Candidate { evidence, between, .. } = candidates[0];
-            let confidence = proof(between);
+            let confidence = most(true, between);
             let link = Link { evidence, confidence, caller: confidence, direct: direct(between) };
             links[index].link = Some((candidates[0].parent, link));
         }
@@ -112,7 +117,7 @@ pub(super) fn settle(
         if evidence.is_empty() {
             evidence.insert(Evidence::Timing);
         }
-        let most = if by_id { proof(candidate.between) } else { INFERRED };
+        let most = most(by_id, candidate.between);
         let is_unread = |call: usize| members[call].class.is_none();
         let known = if !by_id && is_unread(child) && is_unread(parent as usize) { UNREAD } else { 1.0 };
         let confidence = belief.probability.min(most) * known;

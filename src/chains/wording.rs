@@ -124,7 +124,8 @@ pub(super) fn speaks_of_callee(text: &str) -> bool {
 }
 
 /// Words by which a service says that it did not wait for an answer, or no longer.
-const GIVEN_UP: [&str; 5] = ["timeout", "timed out", "time out", "deadline", "cancel"];
+const GIVEN_UP: [&str; 5] =
+    ["timeout", "timed out", "deadline exceeded", "context canceled", "context cancelled"];
 
 /// Whether a text says that a service did not wait for an answer.
 pub(super) fn speaks_of_giving_up(text: &str) -> bool {

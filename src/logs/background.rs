@@ -58,12 +58,10 @@ fn above(chain: &Chain, number: usize) -> Option<Above> {
     }
     let parent = hop.parent.filter(|_| hop.link.is_some() && hop.unsure_link().is_none())?;
     let call = &chain.hops.get(parent)?.call;
-    if !call.failed() {
-        return call.class().map(|_| Above::Swallowed(call.uid));
-    }
-    let passes = chain
+    let is_told = chain
         .changes
         .iter()
         .any(|change| change.hop == parent && change.below == Some(number) && change.is_fact());
-    passes.then_some(Above::PassedOn(call.uid))
+    let above = if call.failed() { Above::PassedOn(call.uid) } else { Above::Swallowed(call.uid) };
+    is_told.then_some(above)
 }

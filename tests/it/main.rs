@@ -1,6 +1,7 @@
 //! Integration tests: one binary, a module per concern.
 
 mod chains;
+mod chains_in_turn;
 mod chains_links;
 mod chains_simulator;
 mod cli;

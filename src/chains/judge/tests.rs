@@ -17,6 +17,7 @@ fn hop(parent: Option<usize>, (start, end): (i64, i64), (class, text): (Class, &
     };
     let mut call = sample::failed(class, carrier, code, text);
     call.uid.packet = start.unsigned_abs();
+    call.response_messages = u32::from(code.is_some() || class == Class::Ok);
     let zero = call.start.0;
     (call.start, call.end) = (Timestamp(zero + start * MS), Timestamp(zero + end * MS));
     let link = Link {
@@ -98,13 +99,59 @@ fn a_call_that_may_merely_be_open_when_the_capture_ends_tells_no_story_as_a_fact
         assert_eq!((facts(&chain), chain.is_origin_sure()), (vec![], false), "{answer:?}");
         assert!(chain.sentence().contains("never answered") && !chain.sentence().contains("instead"));
     }
+    // However long the capture goes on after its caller's answer: a subscription, an upload.
+    assert_eq!(facts(&judged(((0, 50), (Class::Ok, "")), below(OPEN, 5_000))), []);
+    let mut stream = below(OPEN, 2_400);
+    stream[0].call.get_mut().expect("nobody else has it").response_messages = 3;
+    assert_eq!(facts(&judged(((0, 2_500), (Class::Ok, "")), stream)), []);
+    let of_business = judged(((0, 50), (Class::Business, "order is cancelled")), below(OPEN, 45));
+    assert_eq!((facts(&of_business), of_business.is_origin_sure()), (vec![], false));
     // It waited long, for as long as it said, or as its caller says.
-    assert_eq!(facts(&judged(((0, 50), (Class::Ok, "")), below(OPEN, 2_000))), [Finding::Swallowed]);
+    assert_eq!(facts(&judged(((0, 2_500), (Class::Ok, "")), below(OPEN, 2_400))), [Finding::Swallowed]);
     let gave_up = judged(((0, 50), (Class::Business, "stock: timed out")), below(OPEN, 45));
     assert!(gave_up.is_origin_sure() && gave_up.origin == Origin::At(1));
     let mut timed = below(OPEN, 45);
     timed[0].call.get_mut().expect("nobody else has it").timeout = Some(40 * MS as u64);
     assert!(judged(((0, 50), FULL), timed).is_origin_sure());
+}
+
+#[test]
+fn who_cancels_a_call_need_not_do_so_because_it_failed() {
+    let cancelled = |root, end: i64| {
+        let mut hop = hop(Some(0), (5, end), (Class::Transport, ""));
+        hop.call.get_mut().expect("nobody else has it").outcome.initiator = Some(Initiator::Client);
+        judged(((0, 50), root), vec![hop])
+    };
+    for root in [FULL, (Class::Ok, "")] {
+        // As the service returns, or before.
+        for end in [51, 49] {
+            let chain = cancelled(root, end);
+            assert_eq!(facts(&chain), [], "{root:?} {end}");
+            assert!(chain.origin == Origin::Nothing || !chain.is_origin_sure(), "{root:?} {end}");
+        }
+    }
+    let gave_up = cancelled((Class::Rpc, "context deadline exceeded"), 49);
+    assert!(gave_up.origin == Origin::At(1) && gave_up.is_origin_sure());
+}
+
+#[test]
+fn a_try_whose_text_the_service_answers_was_not_made_up_for() {
+    let tries = || {
+        let tried = |start, outcome| hop(Some(0), (start, start + 5), outcome);
+        vec![tried(5, (Class::Rpc, "upstream 17 down")), tried(15, (Class::Ok, ""))]
+    };
+    let told = judged(((0, 50), (Class::Rpc, "get: upstream 17 down")), tries());
+    assert_eq!(told.origin, Origin::At(1));
+    assert!(!facts(&told).contains(&Finding::FailedAlone));
+    let made_up = judged(((0, 50), (Class::Rpc, "no stock")), tries());
+    assert_eq!(facts(&made_up), [Finding::FailedAlone]);
+}
+
+#[test]
+fn hundreds_of_failed_siblings_are_compared_with_their_neighbours_only() {
+    let siblings = (0..20_000).map(|at| hop(Some(0), (at, at + 1), (Class::Rpc, "boom")));
+    let chain = judged(((0, 30_000), (Class::Ok, "")), siblings.collect());
+    assert_eq!(chain.hops.iter().filter(|hop| hop.retried_by.is_some()).count(), 19_999);
 }
 
 #[test]
@@ -159,13 +206,17 @@ fn the_next_call_of_a_loop_is_no_sure_retry_of_one_that_failed() {
     };
     let is_sure = |below| {
         let chain = judged(((0, 50), OK), below);
-        chain.retry_is_sure(1)
+        // Perhaps nothing made up for it.
+        let swallowed = chain.changes.iter().find(|change| change.below == Some(1));
+        let sure = chain.retry_is_sure(1);
+        assert_eq!(swallowed.map(Change::is_fact), (sure != Some(true)).then_some(sure.is_none()));
+        sure
     };
     assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, OK, 71)]), Some(true));
     assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, OK, 72)]), Some(false));
     assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, OK, 71), ask(25, OK, 71)]), Some(false));
     assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, FAILED, 71), ask(25, OK, 71)]), Some(true));
-    assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, OK, 120)]), None);
+    assert_eq!(is_sure(vec![ask(5, FAILED, 71), ask(15, OK, 150)]), None);
     let mut flagged = vec![ask(5, FAILED, 71), ask(15, OK, 90)];
     flagged[1].is_retry = true;
     assert_eq!(is_sure(flagged), Some(true));

@@ -17,6 +17,15 @@ const WORSE: f64 = 5.0;
 /// Share of what was drawn from which a link counts as sure.
 const SURE: f32 = 0.998;
 
+/// What was drawn from one start.
+struct Round {
+    /// How well the calls are explained, as they were linked at its end.
+    score: f64,
+    /// See [`Sampler::drawn`] and [`Sampler::alone`].
+    drawn: Vec<f32>,
+    alone: Vec<f32>,
+}
+
 impl Sampler<'_> {
     /// Draws again and again, from several starts: what was drawn early shapes what is drawn later, so that one start alone would
     /// look surer than it is.
@@ -110,24 +119,35 @@ impl Sampler<'_> {
     /// draws hardly ever change it; so starts that explain the calls worse count less.
     fn run_shared(&mut self, open: &[u32]) {
         let Effort { hottest, hot, settling, counted, starts, .. } = self.effort;
-        let (edges, children) = (self.drawn.len(), self.alone.len());
-        let mut rounds: Vec<(f64, Vec<f32>, Vec<f32>)> = Vec::new();
+        let mut rounds = Vec::new();
         for start in 0..starts {
             let hottest = if start % 2 == 0 { hottest } else { LAST };
             for sweep in 0..hot + settling + counted {
                 self.sweep(open, sweep, hottest);
             }
-            let drawn = std::mem::replace(&mut self.drawn, vec![0.0; edges]);
-            let alone = std::mem::replace(&mut self.alone, vec![0.0; children]);
-            rounds.push((self.judge(open), drawn, alone));
+            rounds.push(self.end_round(open));
             if start + 1 < starts {
                 self.reset(open);
             }
         }
-        let best = rounds.iter().map(|round| round.0).fold(f64::MIN, f64::max);
-        let weights: Vec<f32> = rounds.iter().map(|round| ((round.0 - best) / WORSE).exp() as f32).collect();
+        self.combine(&rounds, counted);
+    }
+
+    /// Takes what was drawn from one start.
+    fn end_round(&mut self, open: &[u32]) -> Round {
+        let (edges, children) = (self.drawn.len(), self.alone.len());
+        let drawn = std::mem::replace(&mut self.drawn, vec![0.0; edges]);
+        let alone = std::mem::replace(&mut self.alone, vec![0.0; children]);
+        Round { score: self.judge(open), drawn, alone }
+    }
+
+    /// Sums up what was drawn from all starts, of `counted` sweeps each: what explains the calls worse counts less.
+    fn combine(&mut self, rounds: &[Round], counted: usize) {
+        let best = rounds.iter().map(|round| round.score).fold(f64::MIN, f64::max);
+        let weights: Vec<f32> =
+            rounds.iter().map(|round| ((round.score - best) / WORSE).exp() as f32).collect();
         let total = weights.iter().sum::<f32>() * counted as f32;
-        for ((_, drawn, alone), weight) in rounds.iter().zip(weights) {
+        for (Round { drawn, alone, .. }, weight) in rounds.iter().zip(weights) {
             let add = |sums: &mut [f32], values: &[f32]| {
                 sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight / total);
             };
@@ -155,15 +175,36 @@ impl Sampler<'_> {
     }
 
     /// Decides whether calls with a single possible cause have it; nothing else is open.
+    ///
+    /// Where the first few are left alone, as calls whose failures their service answers in other words may be, all that follow are: that none
+    /// has a cause becomes what is usual. So that all of them have theirs is tried as well, and the better explanation counts.
     fn decide(&mut self, open: &[u32]) {
         self.hot = true;
+        self.sweep_some(open, false);
+        if open.iter().all(|&child| self.alone[child as usize] < 0.5) {
+            return;
+        }
+        let alone = self.end_round(open);
+        for &child in open {
+            let parent = self.window.edges[self.edges(child)[0] as usize].parent;
+            self.discount_stray(child);
+            self.set(child, parent);
+            self.count_stray(child, parent);
+        }
+        self.sweep_some(open, true);
+        let linked = self.end_round(open);
+        self.combine(&[alone, linked], 1);
+    }
+
+    /// The sweeps of [`Self::decide`], of which the last one counts. `is_counted`: what the links say of strays and connections is counted already.
+    fn sweep_some(&mut self, open: &[u32], is_counted: bool) {
         for sweep in 0..DECIDING {
             let counted = sweep + 1 == DECIDING;
             for &child in open {
-                if sweep > 0 {
+                if sweep > 0 || is_counted {
                     self.discount_stray(child);
                 }
-                self.draw(child, 1.0, counted);
+                self.draw(child, LAST, counted);
             }
             self.hot = false;
         }
