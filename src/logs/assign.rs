@@ -22,8 +22,14 @@ const SECOND: i64 = 1_000_000_000;
 /// How long after the end of its call a line may come, nanoseconds: after further tries, or when a batch is done.
 const LATE: i64 = 60 * SECOND;
 
-/// How far a line may be before the start of its call, nanoseconds, where the offset of its clock is known: as far as that is exact.
-const EARLY: i64 = SECOND;
+/// How far a line may be before the start of its call, nanoseconds, where the offset of its clock is known, beside what is not exact in it.
+const EARLY: i64 = SECOND / 10;
+
+/// The same where few lines show the offset: one of them may itself have come late.
+const EARLY_BY_FEW: i64 = SECOND;
+
+/// Lines that are few.
+const FEW: usize = 3;
 
 /// The same where the offset is not known.
 const UNSURE: i64 = 60 * SECOND;
@@ -37,8 +43,11 @@ const NEAREST: usize = 32;
 /// Calls that are weighed for one line.
 const CANDIDATES: usize = 256;
 
-/// Most pairs of one line from which the offset of a clock is estimated.
-const PAIRS: usize = 64;
+/// Most pairs of one line from which the offset of a clock is estimated, and most of all lines, as long as each has a few.
+const PAIRS: [usize; 2] = [64, 1 << 20];
+
+/// Pairs of one line from which it is estimated in any case.
+const FEWEST_PAIRS: usize = 8;
 
 /// From what weight on a line names its call and not only what it is like.
 const NAMED: u32 = 10;
@@ -149,13 +158,19 @@ impl Times {
     fn allows(&self, call: &Call, lag: i64) -> bool {
         let early = match self.clock {
             _ if self.is_inherited => INHERITED,
-            Some(clock) => EARLY + clock.spread + self.stamp.step(),
+            Some(clock) => early(&clock) + self.stamp.step(),
             // Without a zone, the lag is what no zone explains.
             None => UNSURE,
         };
         let lasted = logged_at(call).0.saturating_sub(call.start.0);
         lag >= -early - lasted && lag <= LATE
     }
+}
+
+/// How far a line may be before the start of its call where the offset of its clock is known.
+fn early(clock: &LogClock) -> i64 {
+    let few = if clock.matches < FEW { EARLY_BY_FEW } else { EARLY };
+    few + clock.spread + clock.inexact
 }
 
 /// A line and a call that may belong together.
@@ -252,7 +267,8 @@ fn put_in_order(pairs: &[Pair], book: &Book, told: &mut Told) {
     }
 }
 
-/// Counts for each line the calls that it may as well be about: of the same rank, as near in time, and of no other such line.
+/// Counts for each line the calls that it may as well be about: of the same rank, as near in time as far as its clock is known, and of no
+/// other such line, unless all lines may as well be about the calls of their neighbours.
 fn count_others(pairs: &[Pair], book: &Book, taken: &HashSet<(usize, u64, usize)>, told: &mut Told) {
     let mut best: HashMap<usize, Rank> = HashMap::new();
     for pair in pairs {
@@ -266,13 +282,15 @@ fn count_others(pairs: &[Pair], book: &Book, taken: &HashSet<(usize, u64, usize)
         let Some(line) = book.lines.get(pair.line) else { continue };
         let Some(Ok(own)) = told.calls.get_mut(pair.line) else { continue };
         let as_good = best.get(&pair.line) == Some(&pair.rank.without_time());
-        let as_near = match (pair.lag, own.lag) {
-            (Some(lag), Some(own)) if !line.entry.is_inherited => {
-                lag.unsigned_abs() <= own.unsigned_abs() + CLOSE as u64
+        let clock = told.clocks.get(line.source).copied().flatten().filter(|_| is_timed(line));
+        let as_near = match (clock, pair.lag, own.lag) {
+            (Some(clock), Some(lag), Some(own)) => {
+                lag.abs() <= own.abs().saturating_add(CLOSE).saturating_add(2 * clock.inexact)
             }
             _ => true,
         };
-        let is_free = !is_timed(line) || !taken.contains(&(line.source, line.shape, pair.call));
+        let is_exact = clock.is_some_and(|clock| clock.inexact <= CLOSE);
+        let is_free = !is_exact || !taken.contains(&(line.source, line.shape, pair.call));
         if pair.call != own.call && as_good && as_near && is_free {
             own.others += 1;
         }
@@ -294,6 +312,7 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
     let read = LogLine::read(&line.entry.text);
     let named = index.named_by(&read);
     let mut reason = NoCall::Unknown;
+    let mut is_of_other = false;
     let mut rest = &line.kinds[..];
     while let Some((_, first)) = rest.first() {
         let same = rest.iter().take_while(|(_, found)| found.key() == first.key()).count();
@@ -317,6 +336,7 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
                     continue;
                 }
                 if read.clues().is_of_other_trace(call) {
+                    is_of_other = true;
                     continue;
                 }
                 let mut fit = read.weigh(found, call, lag);
@@ -340,7 +360,8 @@ fn candidates(line: &Line, number: usize, clock: Option<LogClock>, index: &CallI
             reason = NoCall::OtherHost;
         }
     }
-    (Vec::new(), why_none(reason))
+    // At its time a call did end so, in another trace.
+    (Vec::new(), why_none(if is_of_other && reason == NoCall::OtherTime { NoCall::Unknown } else { reason }))
 }
 
 /// Whether a line lies outside of the capture's time.
@@ -349,7 +370,7 @@ fn outside(times: &Times, index: &CallIndex) -> Option<NoCall> {
     if (times.clock.is_none() && !times.stamp.has_zone()) || times.is_inherited {
         return None;
     }
-    let (offset, unsure) = times.clock.map_or((0, UNSURE), |clock| (clock.offset, EARLY + clock.spread));
+    let (offset, unsure) = times.clock.map_or((0, UNSURE), |clock| (clock.offset, early(&clock)));
     let middle = first.0 / 2 + last.0 / 2;
     let at = times.stamp.near(Timestamp(middle.saturating_add(offset))).0.saturating_sub(offset);
     if at < first.0.saturating_sub(unsure) {
@@ -383,38 +404,34 @@ fn clock_of(book: &Book, index: &CallIndex, source: usize) -> Option<LogClock> {
     let zoned = lines().filter(|line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone())).count();
     let all = lines().filter(|line| line.entry.stamp.is_some()).count();
     let has_zone = zoned * 2 > all;
-    // How often each call is the only one of a line: a call with many such lines of one shape is none of a pair.
-    let mut sure = Vec::new();
-    let mut likely = Vec::new();
-    let mut claims: HashMap<(u64, usize), Vec<i64>> = HashMap::new();
-    for line in lines().filter(|line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone() == has_zone)) {
-        let (Some(stamp), Some((_, best))) = (line.entry.stamp, line.kinds.first()) else { continue };
-        let group = line.kinds.iter().take_while(|(_, found)| found.key() == best.key());
-        let calls: Vec<usize> =
-            group.flat_map(|(kind, _)| index.of_kind(*kind)).copied().take(PAIRS).collect();
-        let difference = |place: usize| {
-            let at = logged_at(index.call(place)?);
-            Some(stamp.near(at).0.saturating_sub(at.0))
-        };
-        let only = if let [only] = calls[..] {
-            Some(only)
-        } else {
-            let named = index.named_by(&LogLine::read(&line.entry.text));
-            let mut own = calls.iter().filter(|call| named.contains(call));
-            own.next().copied().filter(|_| own.next().is_none())
-        };
-        match only {
-            Some(only) => claims.entry((line.shape, only)).or_default().extend(difference(only)),
-            None => likely.push(calls.into_iter().filter_map(difference).collect::<Vec<i64>>()),
+    let of_zone = |line: &&Line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone() == has_zone);
+    let most = (PAIRS[1] / all.max(1)).clamp(FEWEST_PAIRS, PAIRS[0]);
+    let behind: Vec<clock::Behind> =
+        lines().filter(of_zone).filter_map(|line| behind(line, index, most)).collect();
+    clock::estimate(&behind, has_zone)
+}
+
+/// How far a line is behind the calls that it may be about, or behind some of them, spread over the capture, if there are many.
+fn behind(line: &Line, index: &CallIndex, most: usize) -> Option<clock::Behind> {
+    let (stamp, (_, best)) = (line.entry.stamp?, line.kinds.first()?);
+    let group = line.kinds.iter().take_while(|(_, found)| found.key() == best.key());
+    let kinds: Vec<&[usize]> = group.map(|(kind, _)| index.of_kind(*kind)).collect();
+    let all: usize = kinds.iter().map(|calls| calls.len()).sum();
+    let mut calls: Vec<usize> =
+        kinds.into_iter().flatten().copied().step_by(all.div_ceil(most).max(1)).collect();
+    if calls.len() > 1 {
+        let named = index.named_by(&LogLine::read(&line.entry.text));
+        let own: Vec<usize> = named.into_iter().filter(|call| calls.contains(call)).collect();
+        if let [_] = own[..] {
+            calls = own;
         }
     }
-    for (_, differences) in claims {
-        match differences[..] {
-            [difference] => sure.push(difference),
-            _ => likely.extend(differences.into_iter().map(|difference| vec![difference])),
-        }
-    }
-    clock::estimate(&sure, &likely, has_zone)
+    let difference = |place: usize| {
+        let at = logged_at(index.call(place)?);
+        Some((place, stamp.near(at).0.saturating_sub(at.0)))
+    };
+    let calls = calls.into_iter().filter_map(difference).collect();
+    Some(clock::Behind { shape: line.shape, step: stamp.step(), calls })
 }
 
 #[cfg(test)]
@@ -509,6 +526,41 @@ mod tests {
         let storm: String = (0..40).map(|n| line(200_000 + n * 10_000, GONE)).collect();
         let (told, clock) = told(&storm, vec![gone(1_000), gone(2_000)]);
         assert!(told.iter().all(Result::is_err), "{told:?} {clock:?}");
+    }
+
+    /// A line's call and how many others it may as well be about.
+    fn with_others(log: &str, calls: &[Call]) -> Vec<(u64, usize)> {
+        let index = CallIndex::new(calls.iter().cloned().map(Arc::new), &Scene::default());
+        let mut scanner = Scanner::new(index.prefilter());
+        let mut book = Book::default();
+        scanner.push(log.as_bytes(), &mut |entry| _ = book.add(0, entry, &index));
+        scanner.finish(&mut |entry| _ = book.add(0, entry, &index));
+        let found = assign(&book, &index, &[None]).calls.into_iter().flatten();
+        found.map(|own| (index.call(own.call).map_or(0, |call| call.uid.packet), own.others)).collect()
+    }
+
+    #[test]
+    fn nothing_is_certain_by_a_clock_that_is_not_known() {
+        // 30 s behind the first, 10 s behind the second.
+        let calls = [gone(1_000), gone(21_000)];
+        assert_eq!(with_others(&line(31_000, GONE), &calls), [(21_000, 1)]);
+        // One beat more or less.
+        let beat: Vec<Call> = (1..10).map(|n| gone(n * 1_000)).collect();
+        let log: String = (1..9).map(|n| line(n * 1_000 + 7_300, GONE)).collect();
+        let told = with_others(&log, &beat);
+        assert_eq!(told.len(), 8);
+        assert!(told.iter().all(|(_, others)| *others > 0), "{told:?}");
+    }
+
+    #[test]
+    fn an_offset_of_seconds_gives_each_line_its_own_call() {
+        let at = |n: i64| 1_000 * n + n * n * 7_919 % 997;
+        let calls: Vec<Call> = (0..30).map(|n| gone(at(n))).collect();
+        for offset in [7_300, -2_900, 40_000] {
+            let log: String = (0..25).map(|n| line(at(n) + offset, GONE)).collect();
+            let expected: Vec<_> = (0..25).map(|n| (at(n) as u64, 0)).collect();
+            assert_eq!(with_others(&log, &calls), expected, "{offset}");
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl LogSink for LogLines {
                     ("offset_ns", Value::Int(clock.offset)),
                     ("zone_s", if clock.has_zone { Value::Null } else { Value::Int(zone) }),
                     ("wrong_ns", Value::Int(wrong)),
+                    ("inexact_ns", Value::Int(clock.inexact)),
                     ("matches", Value::UInt(clock.matches as u64)),
                 ])
             });

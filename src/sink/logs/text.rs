@@ -254,13 +254,16 @@ fn log_line(log: &Log) -> String {
     out
 }
 
+/// Clocks that differ by less than this are equal for people, nanoseconds.
+const UNTOLD: i64 = 50_000_000;
+
 /// How a log's clock stands to the capture's.
 fn clock_words(clock: LogClock) -> String {
     let (zone, wrong) = clock.parts();
     let ahead = text::duration(wrong.unsigned_abs());
     let wrong = match wrong {
-        ..=-50_000_000 => format!("{ahead} behind"),
-        50_000_000.. => format!("{ahead} ahead"),
+        ..0 if wrong.abs() >= UNTOLD => format!("{ahead} behind"),
+        UNTOLD.. => format!("{ahead} ahead"),
         _ => "right".to_owned(),
     };
     let minutes = zone.abs() / 60;
@@ -270,5 +273,10 @@ fn clock_words(clock: LogClock) -> String {
     } else {
         format!(", in zone {sign}{:02}:{:02}", minutes / 60, minutes % 60)
     };
-    format!("its clock is {wrong}{zone} (by {})", text::counted(clock.matches as u64, "line"))
+    let inexact = if clock.inexact < UNTOLD {
+        String::new()
+    } else {
+        format!(", give or take {}", text::duration(clock.inexact.unsigned_abs()))
+    };
+    format!("its clock is {wrong}{zone}{inexact} (by {})", text::counted(clock.matches as u64, "line"))
 }
