@@ -149,9 +149,11 @@ impl Times {
         }
     }
 
-    /// Digits that are left out make a time earlier than it was.
+    /// Digits that are left out make a time earlier than it was, and show the offset of the clock only about as exactly.
     fn rounded(&self, lag: i64) -> i64 {
-        if lag < 0 && lag > -self.stamp.step() { 0 } else { lag }
+        let step = self.stamp.step();
+        let slack = self.clock.map_or(0, |clock| clock.inexact.min(step));
+        if (lag < 0 && lag > -step) || (lag >= -step - slack && lag <= slack) { 0 } else { lag }
     }
 
     /// Whether a time that is so far behind a call may be that of a line about it.
@@ -185,12 +187,18 @@ struct Pair {
 /// Joins lines and calls. `known`: of each log what is known of its clock already, where its lines here do not show it.
 #[must_use]
 pub fn assign(book: &Book, index: &CallIndex, known: &[Option<LogClock>]) -> Told {
-    let clock = |(source, known): (usize, &Option<LogClock>)| clock_of(book, index, source).or(*known);
+    let copies = book.copies();
+    let clock =
+        |(source, known): (usize, &Option<LogClock>)| clock_of(book, index, source, &copies).or(*known);
     let clocks: Vec<Option<LogClock>> = known.iter().enumerate().map(clock).collect();
     let mut pairs = Vec::new();
     let mut reasons = Vec::with_capacity(book.lines.len());
     let mut choices: Vec<usize> = vec![0; book.lines.len()];
     for (number, line) in book.lines.iter().enumerate() {
+        if copies.contains_key(&number) {
+            reasons.push(NoCall::Unknown);
+            continue;
+        }
         let clock = clocks.get(line.source).copied().flatten();
         let (own, reason) = candidates(line, number, clock, index);
         choices[number] = own.len();
@@ -221,6 +229,11 @@ pub fn assign(book: &Book, index: &CallIndex, known: &[Option<LogClock>]) -> Tol
     for (number, told) in told.calls.iter_mut().enumerate() {
         if let (Err(reason), true) = (told, choices.get(number).is_some_and(|choices| *choices > 0)) {
             *reason = NoCall::MoreLines;
+        }
+    }
+    for (copy, line) in copies {
+        if let Some(of_line) = told.calls.get(line).cloned() {
+            told.calls[copy] = of_line;
         }
     }
     told
@@ -399,8 +412,16 @@ fn nearest<'i>(of_kind: &'i [usize], times: Option<&Times>, index: &CallIndex) -
 }
 
 /// The clock of a log, from its lines and their calls.
-fn clock_of(book: &Book, index: &CallIndex, source: usize) -> Option<LogClock> {
-    let lines = || book.lines.iter().filter(|line| line.source == source && !line.entry.is_inherited);
+fn clock_of(
+    book: &Book,
+    index: &CallIndex,
+    source: usize,
+    copies: &HashMap<usize, usize>,
+) -> Option<LogClock> {
+    let lines = || {
+        let own = book.lines.iter().enumerate().filter(|(number, _)| !copies.contains_key(number));
+        own.map(|(_, line)| line).filter(|line| line.source == source && !line.entry.is_inherited)
+    };
     let zoned = lines().filter(|line| line.entry.stamp.is_some_and(|stamp| stamp.has_zone())).count();
     let all = lines().filter(|line| line.entry.stamp.is_some()).count();
     let has_zone = zoned * 2 > all;
@@ -568,6 +589,43 @@ mod tests {
         let log = line(1_001, GONE) + &line(3_000, GONE) + &line(1_003, &format!("giving up: {GONE}"));
         let (told, _) = told(&log, vec![gone(1_000)]);
         assert_eq!(told, [Ok(1_000), Err(NoCall::MoreLines), Ok(1_000)]);
+    }
+
+    #[test]
+    fn a_line_that_stands_twice_with_its_time_is_about_one_call() {
+        let at = |n: i64| 1_000 + n * 3_000 + n * n * 7_919 % 997;
+        let calls: Vec<Call> = (0..8).map(|n| gone(at(n))).collect();
+        let fine = |n: i64| {
+            let line = line(at(n), GONE);
+            format!("{}123{}", &line[..23], &line[23..])
+        };
+        let own = |n: i64| Ok(at(n) as u64);
+        // One of them stands twice, and no two events have one microsecond.
+        let log: String = [0, 2, 2, 5].map(fine).concat();
+        assert_eq!(told(&log, calls.clone()).0, [0, 2, 2, 5].map(own));
+        // Every one stands twice, with milliseconds; side by side, or the whole log again.
+        let coarse = |n: i64| line(at(n) + 1, GONE);
+        let log: String = [0, 0, 2, 2, 5, 5].map(coarse).concat();
+        assert_eq!(told(&log, calls.clone()).0, [0, 0, 2, 2, 5, 5].map(own));
+        let log: String = [0, 2, 5, 0, 2, 5].map(coarse).concat();
+        assert_eq!(told(&log, calls.clone()).0, [0, 2, 5, 0, 2, 5].map(own));
+    }
+
+    #[test]
+    fn equal_lines_of_calls_that_failed_in_one_second_are_no_copies() {
+        // Calls 300 ms apart, times in whole seconds.
+        let calls: Vec<Call> = (0..12).map(|n| gone(1_000 + n * 300)).collect();
+        let in_seconds = |n: i64| {
+            let line = line(1_000 + n * 300, GONE);
+            [&line[..19], &line[23..]].concat()
+        };
+        let log: String = (0..12).map(in_seconds).collect();
+        let expected: Vec<_> = (0..12).map(|n| Ok(1_000 + n * 300)).collect();
+        assert_eq!(told(&log, calls).0, expected);
+        // Other times are other lines.
+        let calls = [gone(1_000), gone(1_004)];
+        let log = line(1_001, GONE) + &line(1_005, GONE);
+        assert_eq!(told(&log, calls.to_vec()).0, [Ok(1_000), Ok(1_004)]);
     }
 
     #[test]

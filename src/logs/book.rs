@@ -1,6 +1,7 @@
 //! The error lines of all logs, as far as they are kept.
 
-use std::hash::{Hash as _, Hasher as _};
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
 
@@ -28,6 +29,12 @@ const SHAPE: usize = 240;
 
 /// Most kinds of calls that one line may be about.
 const KIND_LIMIT: usize = 256;
+
+/// Times of finer steps than this are never those of two events, nanoseconds.
+const UNIQUE_STEP: i64 = 1_000;
+
+/// Different lines of a log from which it shows whether it holds each of them several times.
+const SHOWN: usize = 3;
 
 /// Why a line that is read as an error of an RPC has no call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +112,8 @@ pub struct Line {
     pub entry: Entry,
     /// What it is like: the same for lines that one place in the source of the application prints.
     pub shape: u64,
+    /// The same for lines that are equal to the octet, their times included; 0 without a time.
+    identity: u64,
     /// The library that words it, if one is known to.
     pub is_known: bool,
     /// Such an error never reaches the wire.
@@ -148,6 +157,8 @@ impl Book {
             return true;
         }
         let shape = shape(&entry.text);
+        let is_timed = entry.stamp.is_some() && !entry.is_inherited;
+        let identity = if is_timed { FixedState::default().hash_one(&entry.text) } else { 0 };
         kinds.truncate(KIND_LIMIT);
         if entry.text.len() > KEPT {
             let kept = text::head(&entry.text, KEPT).len();
@@ -159,6 +170,7 @@ impl Book {
             source,
             entry,
             shape,
+            identity,
             is_known: read.is_known(),
             is_never_sent: is_never_sent(&read),
             is_refused: read.may_be_of_ok_call(),
@@ -166,6 +178,41 @@ impl Book {
         };
         self.lines.push(line);
         true
+    }
+
+    /// For each line that is only a copy of another one, that one: logs are written by two sinks, or shipped twice. Two events have one time
+    /// only if that is coarse; then a line is a copy where its log holds each line as often.
+    pub(super) fn copies(&self) -> HashMap<usize, usize> {
+        let mut equal: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
+        for (number, line) in self.lines.iter().enumerate().filter(|(_, line)| line.identity != 0) {
+            equal.entry((line.source, line.identity)).or_default().push(number);
+        }
+        // How often each log holds its lines.
+        let mut often: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
+        for ((source, _), lines) in &equal {
+            *often.entry(*source).or_default().entry(lines.len()).or_default() += 1;
+        }
+        let times = |source: &usize| {
+            let counts = often.get(source)?;
+            let (times, most) = counts.iter().max_by_key(|(times, lines)| (**lines, **times))?;
+            let all: usize = counts.values().sum();
+            (most * 10 >= all * 9 && all >= SHOWN).then_some(*times)
+        };
+        let mut copies = HashMap::new();
+        for ((source, _), lines) in &equal {
+            let step = lines.first().and_then(|line| self.lines.get(*line)?.entry.stamp);
+            let is_unique = step.is_some_and(|stamp| stamp.step() <= UNIQUE_STEP);
+            let times = if is_unique { lines.len() } else { times(source).unwrap_or(1) };
+            let events = lines.len().div_ceil(times.max(1));
+            copies.extend(
+                lines
+                    .iter()
+                    .enumerate()
+                    .skip(events)
+                    .filter_map(|(nth, copy)| Some((*copy, *lines.get(nth % events)?))),
+            );
+        }
+        copies
     }
 }
 
@@ -181,7 +228,6 @@ fn is_never_sent(line: &LogLine) -> bool {
 
 /// What a line is like: its text without numbers and ids.
 fn shape(text: &str) -> u64 {
-    let mut hasher = std::hash::BuildHasher::build_hasher(&FixedState::default());
     let mut plain = String::new();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text::head(text, SHAPE);
@@ -192,8 +238,7 @@ fn shape(text: &str) -> u64 {
         plain.push_str(if word.bytes().any(|byte| byte.is_ascii_digit()) { "0" } else { word });
         rest = after;
     }
-    plain.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(&plain)
 }
 
 #[cfg(test)]
