@@ -35,6 +35,11 @@ pub(super) fn begins_table(file: &fs::File) -> bool {
     file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"PAR1"
 }
 
+/// Whether a file is Parquet by its name.
+pub(super) fn is_named_table(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "parquet")
+}
+
 /// What a path stands for.
 #[derive(Debug, Default)]
 pub struct Found {

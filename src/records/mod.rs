@@ -67,6 +67,9 @@ pub fn read(path: &Path, objects: &mut Objects, take: Take<'_>) -> Result<(), St
     if files::begins_table(&file) {
         return read_table(file, path, objects, take).map_err(because);
     }
+    if files::is_named_table(path) && file.metadata().is_ok_and(|facts| facts.is_file() && facts.len() == 0) {
+        return Err(because("is empty: whoever wrote this Parquet file did not get to its end".into()));
+    }
     read_stream(Box::new(file), path, objects, take).map_err(because)
 }
 

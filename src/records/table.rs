@@ -2,6 +2,7 @@
 //! without Arrow, holds a row group at a time.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
@@ -10,6 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
 use crate::body::Value;
+use crate::contain::caught;
 use crate::sink::parquet::SCHEMA;
 
 /// Deepest nesting of a field; ours have two levels.
@@ -17,10 +19,8 @@ const MAX_DEPTH: usize = 8;
 
 /// Passes the rows of a file to `take` until that says `false`.
 pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<(), String> {
-    let damaged = |error: ParquetError| {
-        format!("can't be read as Parquet: {error} (a file without its end is not complete)")
-    };
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    let has_end = ends_table(&file);
+    let reader = whole(has_end, || SerializedFileReader::new(file))?;
     let facts = reader.metadata().file_metadata().key_value_metadata();
     let schema = facts.and_then(|facts| facts.iter().find(|fact| fact.key == "rpcscope.schema"));
     match schema.and_then(|fact| fact.value.as_deref()) {
@@ -52,14 +52,33 @@ pub(super) fn read(file: File, take: &mut dyn FnMut(Value) -> bool) -> Result<()
         ));
     }
     for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(damaged)?;
-        for row in group.get_row_iter(None).map_err(damaged)? {
-            if !take(object(&row.map_err(damaged)?)) {
+        let group = whole(has_end, || reader.get_row_group(group))?;
+        let mut rows = whole(has_end, || group.get_row_iter(None))?;
+        while let Some(row) = whole(has_end, || rows.next().transpose())? {
+            if !take(object(&row)) {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// What the crate reads of a file, or why it can't: it panics at some damages. `has_end`: of the file.
+fn whole<T>(has_end: bool, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    let why = match caught(read) {
+        Ok(Ok(read)) => return Ok(read),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "what it says of itself does not fit together".to_owned(),
+    };
+    let state = if has_end { "it is damaged" } else { "its end is missing: it was not written whole" };
+    Err(format!("can't be read as Parquet: {why} ({state})"))
+}
+
+/// Whether a file ends as Parquet does.
+fn ends_table(file: &File) -> bool {
+    let mut magic = [0; 4];
+    let begin = file.metadata().ok().and_then(|facts| facts.len().checked_sub(magic.len() as u64));
+    begin.is_some_and(|begin| file.read_exact_at(&mut magic, begin).is_ok()) && magic == *b"PAR1"
 }
 
 /// Whether a file has the columns without which no row is a call of [`SCHEMA`].
