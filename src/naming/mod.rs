@@ -95,6 +95,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl NameBook {
+    /// Whether these files are there. Nothing of them is read.
+    pub fn expect(paths: &[PathBuf]) -> Result<(), String> {
+        let find = |path: &PathBuf| {
+            let facts = path.metadata();
+            facts.map(drop).map_err(|error| format!("--names {}: {}", path.display(), unopened(&error)))
+        };
+        paths.iter().filter(|path| *path != Path::new("-")).try_for_each(find)
+    }
+
     /// Reads these files. An error says which one can't be used, why, and what would help.
     pub fn read(paths: &[PathBuf]) -> Result<Self, String> {
         let mut troubles = Vec::new();
@@ -222,12 +231,16 @@ fn find(tables: &[Arc<Table>], end: Endpoint) -> Option<&Arc<Named>> {
 }
 
 /// Reads a file: its names, and what of it was left out.
-fn open(path: &Path) -> Result<(Table, Vec<String>), String> {
-    let once = Once::open(path).map_err(|error| match error.kind() {
+fn unopened(error: &io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read (permission denied)".to_owned(),
         _ => error.to_string(),
-    })?;
+    }
+}
+
+fn open(path: &Path) -> Result<(Table, Vec<String>), String> {
+    let once = Once::open(path).map_err(|error| unopened(&error))?;
     if once.file().metadata().is_ok_and(|facts| facts.is_dir()) {
         return Err("is a folder: name the files in it".into());
     }

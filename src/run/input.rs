@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
@@ -243,9 +243,10 @@ pub(super) struct Prepared {
     written: Written,
 }
 
-/// Opens the interfaces and the `-w` file of the command line. `has_interface`: calls are shown in the live interface.
+/// Opens the interfaces and the `-w` file of the command line. `output`: what is opened later; `has_interface`: calls are shown in the live interface.
 pub(super) fn prepare(
     input: &Input,
+    output: Option<&Path>,
     has_interface: bool,
     key_logs: Option<&Arc<KeyLogs>>,
 ) -> Result<Prepared, Failure> {
@@ -267,6 +268,9 @@ pub(super) fn prepare(
     };
     let filter = input.bpf.as_deref().filter(|_| !is_live).map(Programs::compile).transpose();
     let filter = filter.map_err(refused)?;
+    // Whatever can't be opened is said before an output is created.
+    output::check_writable(output)?;
+    NameBook::expect(&input.names).map_err(Failure::Environment)?;
     let rights = Rights::new(input, has_interface)?;
     let live = if is_live { Some(open_interfaces(input, &stop, rights.is_sealed())?) } else { None };
     // The -w file must belong to the user who takes over.
@@ -489,8 +493,10 @@ fn tap(input: &Input, key_logs: Option<&Arc<KeyLogs>>) -> Result<(Option<Box<dyn
         files: input.rotate_count,
         quota: input.max_disk,
     };
-    let writer =
-        PacketWriter::create(path, rotation).map_err(|error| Failure::Environment(error.to_string()))?;
+    let writer = PacketWriter::create(path, rotation).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => Failure::Usage(error.to_string()),
+        _ => Failure::Environment(error.to_string()),
+    })?;
     let writer = writer.packet_buffered(input.packet_buffered);
     let verdicts = input.comments.then(Arc::<Verdicts>::default);
     let written = Written { deleted: writer.deleted(), verdicts: verdicts.clone() };

@@ -1,7 +1,7 @@
 //! Where the results of a command go, and which files they must not overwrite.
 
-use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal, Write};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -120,6 +120,17 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
             "-w and -o would both write to standard output: name a file for one of them".into(),
         ));
     }
+    for (option, output) in [("-w", packets), ("-o", records)] {
+        if let Some((output, program)) = output.and_then(|output| Some((output, packed_by(output)?))) {
+            let plain = output.with_extension("");
+            return Err(Failure::Usage(format!(
+                "{}: outputs are not compressed: name {}, or pipe it: {option} - | {program} > {}",
+                output.display(),
+                plain.display(),
+                output.display()
+            )));
+        }
+    }
     let read = || input.paths().into_iter().chain(input.logs.iter().chain(&input.names).cloned());
     if read().filter(|path| is_standard(Some(path))).count() > 1 {
         return Err(Failure::Usage("standard input (-) is named twice: it can be read only once".into()));
@@ -150,6 +161,39 @@ pub(super) fn check(input: &Input, output: Option<&Path>) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Rejects an output that can't be written, before another one loses what it holds.
+pub(super) fn check_writable(output: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = output.filter(|path| *path != Path::new("-")) else { return Ok(()) };
+    openable(path).map_err(|error| unwritable(&path.display().to_string(), &error))
+}
+
+/// The program that packs files with such a name.
+fn packed_by(path: &Path) -> Option<&'static str> {
+    match path.extension()?.to_str()? {
+        "gz" => Some("gzip"),
+        "zst" => Some("zstd"),
+        "xz" => Some("xz"),
+        _ => None,
+    }
+}
+
+/// Whether a file can be opened for writing, or created. Nothing is created or changed.
+fn openable(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        // Opening a pipe would wait for its reader.
+        Ok(facts) if !facts.is_file() && !facts.is_dir() => Ok(()),
+        Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            rustix::fs::access(folder.unwrap_or(Path::new(".")), rustix::fs::Access::WRITE_OK)?;
+            Ok(())
+        }
+        // The file that a link names is created.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Metadata of a regular file; other files can't be overwritten.

@@ -48,7 +48,7 @@ pub(super) fn run(args: &RecordArgs) -> Result<Status, Failure> {
     // The options of rotation are for records here, not for packets.
     let input = Input { rotate_size: None, rotate_seconds: None, max_disk: None, ..view.input.clone() };
     let view = View { input, ..view };
-    let mut opening = Opening::new(&view.input, Some(dir))?;
+    let mut opening = Opening::filling(&view.input, dir)?;
     let place = take(settings, dir, &host)?;
     let ready = Ready::new(&args.telemetry, &view.input)?;
     opening.network = ready.network();

@@ -156,6 +156,12 @@ impl<'a> Opening<'a> {
         Self::with(input, Some(output), Some(output), false)
     }
 
+    /// Opens the input of a command that fills a folder.
+    pub(super) fn filling(input: &'a Input, folder: &Path) -> Result<Self, Failure> {
+        let opening = Self::with(input, None, input.write.as_deref(), false)?;
+        Ok(Self { output: output::name(Some(folder)), ..opening })
+    }
+
     /// Opens the input of the live interface.
     pub(super) fn interface(input: &'a Input) -> Result<Self, Failure> {
         Self::with(input, None, input.write.as_deref(), true)
@@ -207,7 +213,7 @@ impl<'a> Opening<'a> {
             // Nothing was created, and what was there stays.
             return Err(Failure::Environment(unreadable.join("\n")));
         }
-        let prepared = input::prepare(input, has_interface, options.key_logs.as_ref())?;
+        let prepared = input::prepare(input, output, has_interface, options.key_logs.as_ref())?;
         let output = output::name(output);
         Ok(Self {
             input,

@@ -400,6 +400,34 @@ fn an_output_never_overwrites_an_input() {
     assert_eq!(status(&run(&["calls", &parent, "-o", &other])), 0);
 }
 
+/// Whatever can't be opened costs nothing that another output holds.
+#[test]
+fn an_output_that_can_not_be_opened_empties_no_other() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (kept, nowhere, capture) = (at("kept"), at("missing/x"), mixed());
+    std::fs::create_dir(at("is-a-folder")).unwrap();
+    for (args, status, words) in [
+        (vec!["calls", &capture, "-w", &kept, "-o", &nowhere], 1, "there is no such folder"),
+        (vec!["chains", &capture, "-w", &kept, "-o", &nowhere], 1, "there is no such folder"),
+        (vec!["calls", &capture, "-o", &kept, "-w", &nowhere], 1, "there is no such folder"),
+        (vec!["calls", &capture, "-w", &kept, "-o", &at("is-a-folder")], 1, "it is a folder"),
+        (vec!["calls", &capture, "-w", &kept, "--names", &nowhere], 1, "no such file"),
+        (vec!["report", &capture, "-o", &kept, "--names", &nowhere], 1, "no such file"),
+        (vec!["calls", &capture, "-w", &kept, "-o", &at("calls.jsonl.gz")], 2, "not compressed"),
+        (vec!["calls", &capture, "-o", &kept, "-w", &at("packets.pcap.zst")], 2, "| zstd >"),
+        (vec!["calls", &capture, "-o", &kept, "-G", "60", "-w", &at("%.pcap")], 2, "a percent sign"),
+    ] {
+        std::fs::write(&kept, "what was there").unwrap();
+        let output = run(&args);
+        let said = text(&output.stderr);
+        assert_eq!(self::status(&output), status, "{args:?}: {said}");
+        assert!(said.contains(words), "{args:?}: {said}");
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "what was there", "{args:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "{args:?}");
+    }
+}
+
 #[test]
 fn written_packets_are_pcap_where_the_name_says_so() {
     let folder = folder();
