@@ -24,6 +24,9 @@ const DATAGRAM_TRIES: u32 = 4;
 /// The reason of a connection of which nothing can be said.
 const UNKNOWN: &str = "not of a known protocol";
 
+/// The reason of a connection that shows nothing because of the snap length.
+const CUT: &str = "the snap length cut off too much of its payload (capture with -s 0)";
+
 /// A chunk of an undecided connection, kept to be read again once the protocol is known.
 #[derive(Debug)]
 pub(super) struct KeptChunk {
@@ -70,6 +73,8 @@ pub(super) struct Undecided {
     passed: bool,
     /// Bytes of each side are missing.
     lost: [bool; 2],
+    /// The snap length cut off some of it.
+    is_cut: bool,
     /// Whether what is kept of each side begins with its very first byte.
     pub(super) from_start: [bool; 2],
     tries: u32,
@@ -110,8 +115,11 @@ impl Undecided {
     pub(super) fn reason(&self) -> &'static str {
         match self.refused {
             Some(reason) => reason,
-            None if self.tries > 0 => self.seems.unwrap_or("no message of a known protocol begins in it"),
+            None if self.tries > 0 && !(self.is_cut && self.seems.is_none()) => {
+                self.seems.unwrap_or("no message of a known protocol begins in it")
+            }
             None if self.seems.is_some() => self.guess(),
+            None if self.is_cut => CUT,
             None if self.preludes == 0 && self.bytes.iter().all(Vec::is_empty) => "no payload",
             None => "too little payload to tell",
         }
@@ -344,6 +352,7 @@ impl Undecided {
         reason: GapReason,
     ) -> Option<Decided> {
         if reason == GapReason::Cut {
+            self.is_cut = true;
             if let Some(protocol) = self.shown_by_cut(side) {
                 return Some(Decided::Known(protocol));
             }

@@ -179,3 +179,21 @@ fn theader_messages_are_paired_by_their_frames_where_their_names_are_cut() {
         }
     }
 }
+
+/// Connections whose payload is cut off say so, and not that there is none.
+#[test]
+fn payload_that_is_cut_off_is_not_said_to_be_missing() {
+    let trpc = b"\x09\x30\0\0\0\0\0\x22\0\x12\0\0\0\x01\0\0\x18\x01\x2a\x01c\x32\x01s\x3a\x08/s.S/Get";
+    let answer = b"\x09\x30\0\0\0\0\0\x12\0\x02\0\0\0\x01\0\0\x18\x01";
+    let exchange: [Said; 2] = [(true, trpc), (false, answer)];
+    for payload in [0, 1, 5] {
+        for reason in reasons(&exchange, payload) {
+            assert!(
+                reason.is_some_and(|reason| reason.contains("the snap length cut")),
+                "{payload}: {reason:?}"
+            );
+        }
+        assert!(!reasons(&exchange, payload).is_empty());
+    }
+    assert_eq!(reasons(&[], 0).iter().flatten().filter(|reason| reason.contains("snap")).count(), 0);
+}
