@@ -156,7 +156,7 @@ fn order(value: &Value<'_>, operand: &Operand) -> Option<Ordering> {
     match (value, operand) {
         (Value::Number(a), Operand::Number(b)) => Some(a.cmp(b)),
         (Value::Share(a), Operand::Share(b)) => Some(a.cmp(b)),
-        (Value::Bytes(a) | Value::Duration(a), Operand::Amount(b)) => Some(a.cmp(b)),
+        (Value::Bytes(a) | Value::Duration(a), Operand::Amount(b)) => Some(b.compared(*a)),
         (Value::Time(a), Operand::Time(b)) => Some(a.cmp(b)),
         (Value::Uid(a), Operand::Uid(b)) => Some(a.cmp(b)),
         (Value::Packets(a, _), Operand::First(b)) | (Value::Packets(_, a), Operand::Last(b)) => {

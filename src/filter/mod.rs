@@ -226,6 +226,8 @@ mod tests {
             "latency < 0.02001s",
             "latency_ns == 20000000",
             "request_bytes >= 4KiB and request_bytes < 4.1kB",
+            "request_bytes > 4095.5 and request_bytes >= 4095.5 and request_bytes < 4096.5 and request_bytes <= 4096.5",
+            "request_bytes != 4096.5 and not request_bytes == 4096.5 and not request_bytes >= 4096.5",
             "code > 10000 && code < 10002 && code >= 10001 && code <= 10001",
             "code in (1, 10001)",
             "code not in (1, 2)",

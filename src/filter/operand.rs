@@ -1,5 +1,6 @@
 //! Values of a filter, parsed as the type of the key that they are compared with.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};
 
 use super::lexer::{self, quote};
@@ -10,6 +11,30 @@ use crate::decode::Endpoint;
 use crate::text;
 use crate::time::Timestamp;
 
+/// Bytes or nanoseconds, of which a filter may name parts: `0.1KiB` is 102.4 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Amount {
+    whole: u64,
+    /// And a part of one more.
+    has_part: bool,
+}
+
+impl Amount {
+    /// Saturates at the largest u64.
+    fn of(amount: f64) -> Self {
+        // What multiplying is not exact in is no part.
+        let is_whole = (amount - amount.round()).abs() < 1e-6 * amount.clamp(1.0, 1e3);
+        let whole = if is_whole { amount.round() } else { amount.floor() };
+        Self { whole: whole as u64, has_part: !is_whole }
+    }
+
+    /// How so many compare with it.
+    pub(super) fn compared(self, count: u64) -> Ordering {
+        let part = if self.has_part { Ordering::Less } else { Ordering::Equal };
+        count.cmp(&self.whole).then(part)
+    }
+}
+
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operand {
@@ -17,7 +42,7 @@ pub(super) enum Operand {
     Number(i64),
     Share(Share),
     /// Bytes or nanoseconds.
-    Amount(u64),
+    Amount(Amount),
     /// A packet number.
     Packet(u64),
     Time(Timestamp),
@@ -153,7 +178,7 @@ fn share(word: &str) -> Option<Share> {
     (0.0..=1.0).contains(&share).then(|| Share::of(share))
 }
 
-fn size(word: &str) -> Option<u64> {
+fn size(word: &str) -> Option<Amount> {
     let (number, unit) = with_unit(word)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -165,12 +190,11 @@ fn size(word: &str) -> Option<u64> {
         "gib" => 1024.0 * 1024.0 * 1024.0,
         _ => return None,
     };
-    // Saturates at the largest u64.
-    Some((number * factor).round() as u64)
+    Some(Amount::of(number * factor))
 }
 
 /// A number without a unit is in nanoseconds if the key says so (`latency_ns`); 0 needs no unit.
-fn span(word: &str, nanoseconds: bool) -> Option<u64> {
+fn span(word: &str, nanoseconds: bool) -> Option<Amount> {
     let (number, unit) = with_unit(word)?;
     let factor = match unit {
         "" if nanoseconds || number == 0.0 => 1.0,
@@ -182,7 +206,7 @@ fn span(word: &str, nanoseconds: bool) -> Option<u64> {
         "h" => 3600e9,
         _ => return None,
     };
-    Some((number * factor).round() as u64)
+    Some(Amount::of(number * factor))
 }
 
 fn time(word: &str) -> Option<Timestamp> {
