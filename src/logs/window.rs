@@ -71,6 +71,12 @@ impl Window {
         self.from.is_none_or(|from| end >= from) && self.to.is_none_or(|to| start <= to)
     }
 
+    /// Whether it ends before it begins, so that nothing is in it.
+    #[must_use]
+    pub fn is_inverted(&self) -> bool {
+        self.from.zip(self.to).is_some_and(|(from, to)| to < from)
+    }
+
     /// Whether it is all of the time.
     #[must_use]
     pub fn is_all(&self) -> bool {
@@ -139,6 +145,11 @@ mod tests {
         let dated = window("2026-11-25T22:33:00Z", "2026-11-26 06:34", 1, 8);
         assert!(holds(dated, "2026-11-25T22:33:30Z") && !holds(dated, "2026-11-25T22:34:30Z"));
         assert!(window("", "", 1, 0).is_all());
+        // Nothing is between a time and an earlier one, but over midnight of the capture.
+        assert!(window("22:33", "22:00", 1, 0).is_inverted());
+        assert!(window("2026-11-25T22:33:00Z", "2026-11-25T22:32:00Z", 1, 0).is_inverted());
+        assert!(!night.is_inverted() && !hour.is_inverted() && !dated.is_inverted());
+        assert!(!window("22:33", "22:33", 1, 0).is_inverted() && !window("23:00", "", 1, 0).is_inverted());
     }
 
     #[test]

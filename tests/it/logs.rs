@@ -377,6 +377,18 @@ fn what_can_not_be_read_is_said() {
         (vec![capture.clone()], 2, "no log among the files"),
         (vec![], 2, "nothing to read"),
         (vec![log.clone(), capture.clone(), "--from".into(), "soon".into()], 2, "expected a time"),
+        (
+            vec![
+                log.clone(),
+                capture.clone(),
+                "--from".into(),
+                "22:33".into(),
+                "--to".into(),
+                "22:00".into(),
+            ],
+            2,
+            "--to is before --from",
+        ),
         (vec![at("empty.log", b""), capture.clone()], 0, ""),
         (vec![at("wide.log", &wide), capture.clone()], 1, "wide.log: is text in UTF-16"),
         (vec![at("mark.log", b"\xff\xfex\0"), capture.clone()], 1, "mark.log: is text in UTF-16"),

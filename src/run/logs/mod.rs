@@ -75,6 +75,11 @@ fn whole(
     gather.engine.shortfalls().iter().for_each(|shortfall| complain(shortfall));
     let Gather { scene, calls, backgrounds, forgotten, .. } = gather;
     let index = CallIndex::new(calls, &scene);
+    let window = window(args, index.span());
+    if window.is_inverted() {
+        let text = "--to is before --from: nothing lies between them (on the days of the capture)";
+        return Err(Failure::Usage(text.into()));
+    }
     let left_out = index.prefilter().left_out();
     if left_out > 0 {
         complain(&format!(
@@ -101,7 +106,6 @@ fn whole(
     for (log, clock) in all.iter_mut().zip(told.clocks.iter().copied()) {
         log.clock = clock;
     }
-    let window = window(args, index.span());
     let choice = Choice {
         call: &|call: &Call| {
             filter.is_none_or(|filter| filter.matches(call)) && window.holds(call.start, call.end)
