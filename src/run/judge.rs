@@ -230,10 +230,11 @@ impl Reading {
                 Err(error) => self.fail(&format!("{name}: {error}")),
             }
         }
+        fleet.expect_links(all.unlinked);
         if all.calls > 0 {
             let calls = text::counted(all.calls, "call");
             complain(&format!(
-                "{calls} from journals, which agents still write or have left behind; {} of them not linked yet",
+                "{calls} from journals, which agents still write or have left behind; {} of them not linked yet: each is a chain of its own",
                 text::thousands(all.unlinked)
             ));
         }

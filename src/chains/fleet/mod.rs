@@ -42,6 +42,8 @@ pub struct Counts {
     pub repeated: u64,
     /// Records of one call beyond the most that are joined, or of another connection than the call's.
     pub unfit: u64,
+    /// That agents had not linked yet.
+    pub unlinked: u64,
     /// Left out for lack of memory: that were fine, and that failed.
     pub left_out: [u64; 2],
 }
@@ -81,6 +83,11 @@ impl Fleet {
         self.calls.push(call);
     }
 
+    /// So many of the calls come from agents that link them later.
+    pub fn expect_links(&mut self, calls: u64) {
+        self.counts.unlinked += calls;
+    }
+
     /// Judges all trees, in the order in which their roots began.
     pub fn finish(self, out: &mut dyn FnMut(Chain)) -> Counts {
         let mut counts = self.counts;
@@ -105,17 +112,18 @@ impl Counts {
     /// What a person has to know of it.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let Self { taken, linked, orphans, circles, deep, repeated, unfit, left_out: [fine, failed] } = *self;
+        let Self { taken, linked, orphans, circles, deep, repeated, unfit, unlinked, left_out } = *self;
+        let [fine, failed] = left_out;
         let about =
             |count: u64, what: &str| (count > 0).then(|| format!("{}{what}", text::counted(count, "call")));
-        let unlinked = (taken > 0 && linked == 0).then(|| {
+        let all_alone = (taken > 0 && linked == 0 && unlinked == 0).then(|| {
             "no record names a parent, so that each call is a chain of its own: rpcscope calls --link makes the links on each host"
                 .to_owned()
         });
         let parts =
             if failed > 0 { format!(", {} of them failed,", text::thousands(failed)) } else { String::new() };
         [
-            unlinked,
+            all_alone,
             about(
                 orphans,
                 " whose parent is in none of the records (parent-missing): their chains begin below it",

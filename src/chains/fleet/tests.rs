@@ -570,3 +570,11 @@ fn equal_calls_of_one_chain_are_never_joined_by_their_log_id() {
     }
     assert_eq!(change(&|call| call.host = Some("a".into())), 0);
 }
+
+/// Calls that an agent has not linked yet are no reason to link them by hand.
+#[test]
+fn calls_that_agents_will_link_are_not_asked_to_be_linked() {
+    let counts = |unlinked| Counts { taken: 3, unlinked, ..Counts::default() };
+    assert!(counts(0).remarks()[0].contains("rpcscope calls --link"));
+    assert_eq!(counts(2).remarks(), Vec::<String>::new());
+}

@@ -327,7 +327,8 @@ fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
 
 /// Appends the record of the totals of `judge`.
 fn write_counts(out: &mut Vec<u8>, counts: &Counts, rejected: u64, beyond: u64) {
-    let Counts { taken, linked, orphans, circles, deep, repeated, unfit, left_out: [fine, failed] } = *counts;
+    let Counts { taken, linked, orphans, circles, deep, repeated, unfit, unlinked: _, left_out } = *counts;
+    let [fine, failed] = left_out;
     out.extend_from_slice(b"{\"type\":\"totals\"");
     for (key, count) in [
         ("records", taken),
