@@ -75,7 +75,8 @@ fn quoted(name: &str, graph: Graph) -> String {
     let safe = text::escape(name);
     match graph {
         Graph::Mermaid => {
-            safe.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
+            let safe = safe.replace('#', "#35;").replace('&', "#amp;");
+            safe.replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
         }
         Graph::Dot => safe.replace('\\', "\\\\").replace('"', "\\\""),
     }
@@ -129,4 +130,16 @@ fn dot(summary: &Summary) -> String {
     }
     out.push_str("}\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_as_they_are() {
+        // Mermaid reads entities of its own and of HTML.
+        assert_eq!(quoted("a&lt;b#<\"", Graph::Mermaid), "a#amp;lt;b#35;#lt;#quot;");
+        assert_eq!(quoted("a&lt;\"\\", Graph::Dot), "a&lt;\\\"\\\\");
+    }
 }
