@@ -192,14 +192,14 @@ struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     fn of(coded: &'a [u8]) -> Self {
-        let last = coded.last_chunk().copied().unwrap_or_else(|| {
-            let mut eight = [0xff; 8];
-            for (slot, octet) in eight.iter_mut().zip(coded) {
-                *slot = *octet;
-            }
-            eight
-        });
-        Self { coded, total: coded.len() * 8, last: u64::from_be_bytes(last) }
+        let total = coded.len() * 8;
+        let last = if let Some(last) = coded.last_chunk() {
+            u64::from_be_bytes(*last)
+        } else {
+            let all = coded.iter().fold(u64::MAX, |bits, octet| bits << 8 | u64::from(*octet));
+            all.rotate_left(64 - total as u32)
+        };
+        Self { coded, total, last }
     }
 
     /// [`LOADED_BITS`] of them from `read` on, which must be below `total`; ones stand for those behind the end.

@@ -6,6 +6,7 @@
 //! | Huffman code | `huffman.rs` |
 //! | static and dynamic table | `table.rs` |
 //! | names that can't be read, found by exclusion | `exclusion.rs` |
+//! | long strings that come again | `repeated.rs` |
 //! | one field | `field.rs` |
 //! | blocks to lists of fields | here |
 //!
@@ -16,6 +17,7 @@
 mod exclusion;
 mod field;
 mod huffman;
+mod repeated;
 mod table;
 mod wire;
 
@@ -31,6 +33,7 @@ use crate::event::{Pairs, Shown};
 use crate::protocol::Unread;
 use exclusion::Exclusion;
 use field::{Field, Part};
+use repeated::Repeated;
 use table::Table;
 
 pub(super) use exclusion::Place;
@@ -344,13 +347,15 @@ pub(super) struct Decoder {
     fields: Fields,
     /// What is known of names that can't be read, once there were any.
     exclusion: Option<Box<Exclusion>>,
+    /// The long string that was decoded last.
+    repeated: Repeated,
 }
 
 impl Decoder {
     /// Memory taken in addition to its own size, in bytes.
     pub(super) fn memory(&self) -> usize {
         let exclusion = self.exclusion.as_ref().map_or(0, |exclusion| exclusion.memory());
-        self.table.memory() + self.fields.memory() + exclusion
+        self.table.memory() + self.fields.memory() + exclusion + self.repeated.memory()
     }
 
     /// Frees what no later block needs. The fields of the last one must not be used any more.
@@ -359,19 +364,24 @@ impl Decoder {
         self.fields.list = Vec::new();
         self.fields.decoded = Vec::new();
         self.table.shrink();
+        self.repeated = Repeated::default();
     }
 
     /// The state at the beginning of a connection.
     pub(super) fn new() -> Self {
-        Self { table: Table::new(), limit: Some(DEFAULT_SIZE), fields: Fields::default(), exclusion: None }
+        Self::with(Table::new(), Some(DEFAULT_SIZE), None)
+    }
+
+    fn with(table: Table, limit: Option<usize>, exclusion: Option<Box<Exclusion>>) -> Self {
+        Self { table, limit, fields: Fields::default(), exclusion, repeated: Repeated::default() }
     }
 
     /// Is as new.
     pub(super) fn renew(&mut self) {
-        let Self { table, limit, fields, exclusion } = self;
+        let Self { table, limit, fields, exclusion, repeated } = self;
         table.renew();
         fields.renew();
-        (*limit, *exclusion) = (Some(DEFAULT_SIZE), None);
+        (*limit, *exclusion, *repeated) = (Some(DEFAULT_SIZE), None, Repeated::default());
     }
 
     /// The state in the middle of a connection of which nothing is known.
@@ -400,12 +410,7 @@ impl Decoder {
 
     /// Header blocks may have been missed: returns the state as it was, and is lost itself.
     pub(super) fn fork(&mut self) -> Self {
-        Self {
-            table: self.table.fork(self.limit),
-            limit: self.limit,
-            fields: Fields::default(),
-            exclusion: self.exclusion.take(),
-        }
+        Self::with(self.table.fork(self.limit), self.limit, self.exclusion.take())
     }
 
     /// None were missed: `before`, which came from [`Decoder::fork`], is the state, and what it read last was read.
@@ -555,7 +560,7 @@ impl Decoder {
             return Ok(Part::Block(start as u32, (start + coded.octets.len()) as u32));
         }
         let start = self.fields.decoded.len();
-        coded.decode(&mut self.fields.decoded)?;
+        self.repeated.decode(coded, &mut self.fields.decoded)?;
         Ok(Part::decoded(start, self.fields.decoded.len()))
     }
 
@@ -565,7 +570,7 @@ impl Decoder {
         let start = self.table.end();
         let (name, key) = match name {
             LiteralName::Text(coded) => match coded.name() {
-                Name::Other => (Name::Other, self.table.append(coded)?),
+                Name::Other => (Name::Other, self.table.append(coded, &mut self.repeated)?),
                 name => (name, Part::Known(name)),
             },
             LiteralName::Index(index) => {
@@ -575,7 +580,7 @@ impl Decoder {
             }
         };
         let value = match value.value() {
-            Value::Other => self.table.append(value)?,
+            Value::Other => self.table.append(value, &mut self.repeated)?,
             known => Part::KnownValue(known),
         };
         let field = Field { name, key, value, octets: self.table.end().wrapping_sub(start) };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::known::Name;
-use super::{Coded, Fault, Field, Part, USUAL_FIELDS};
+use super::{Coded, Fault, Field, Part, Repeated, USUAL_FIELDS};
 use crate::protocol::Unread;
 
 /// RFC 7541, appendix A; index 1 is the first.
@@ -276,9 +276,9 @@ impl Table {
     }
 
     /// Appends the octets of a string, for an entry that is about to be inserted.
-    pub(super) fn append(&mut self, coded: Coded<'_>) -> Result<Part, Fault> {
+    pub(super) fn append(&mut self, coded: Coded<'_>, repeated: &mut Repeated) -> Result<Part, Fault> {
         let start = self.end();
-        coded.decode(&mut self.text)?;
+        repeated.decode(coded, &mut self.text)?;
         Ok(Part::Table(start, self.end()))
     }
 

@@ -391,6 +391,30 @@ proptest! {
 }
 
 #[test]
+fn long_strings_that_come_again_are_what_they_were() {
+    let (a, b) = ("a".repeat(120), "b".repeat(100));
+    let mut decoder = Decoder::new();
+    for (first, value) in
+        [0x40, 0x00].into_iter().flat_map(|first| [&a, &a, &b, &a, &b, &b].map(|v| (first, v)))
+    {
+        let coded = huffman(value.as_bytes());
+        let block = [&[first, 1, b'x', 0x80 | coded.len() as u8], &coded[..]].concat();
+        decoder.decode(&block).unwrap();
+        let expected = (Some(b"x".to_vec()), Some(value.as_bytes().to_vec()));
+        assert_eq!(fields(decoder.list(&block)), [expected]);
+        assert!(decoder.repeated.memory() > 0);
+    }
+    // A broken one is broken each time, and takes no place.
+    let broken = [&[0x00, 1, b'x', 0x80 | 0x46][..], &[0xff; 70]].concat();
+    for _ in 0..2 {
+        let error = decoder.decode(&broken).unwrap_err();
+        assert_eq!(error.what, "broken Huffman code");
+    }
+    decoder.shrink();
+    assert_eq!(decoder.repeated.memory(), 0);
+}
+
+#[test]
 fn the_user_agent_is_found_however_its_name_was_sent() {
     let mut decoder = Decoder::new();
     for wire in

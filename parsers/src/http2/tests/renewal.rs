@@ -5,8 +5,10 @@ use super::*;
 /// A connection whose tables and streams hold something, of which bytes are missing, and which makes no sense in the end.
 fn used() -> Feed {
     let mut feed = Feed::begun();
+    // 120 times an "a", in Huffman code.
+    let long = [&[0x40, 1, b'z', 0x80 | 0x4b][..], &[0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(15)].concat();
     let inserted =
-        [vec![0x83, 0x86], literal(0x40, ":path", "/a.B/Do"), literal(0x40, "x", &"y".repeat(100))];
+        [vec![0x83, 0x86], literal(0x40, ":path", "/a.B/Do"), literal(0x40, "x", &"y".repeat(100)), long];
     for stream in [1, 3, 5, 7, 9, 11] {
         feed.data(CLIENT, &frame(frame::HEADERS, frame::END_HEADERS, stream, &inserted.concat()));
         feed.data(SERVER, &answer(stream));
