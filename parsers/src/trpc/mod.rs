@@ -117,6 +117,10 @@ fn check_frame(input: &[u8]) -> ParseResult<FrameHead> {
 
 /// Checks the frames at the beginning of one side, each at the end of the one before: sure after the first whole head.
 fn detect_frames(bytes: &[u8]) -> Detection {
+    // Nearly everything else is told by its first octets.
+    if bytes.iter().zip(MAGIC).any(|(octet, magic)| *octet != magic) {
+        return Detection::No;
+    }
     let mut rest = bytes;
     let mut sure = Detection::More;
     while !rest.is_empty() {
