@@ -96,6 +96,24 @@ impl<S> Entry<S> {
         self.flow.ended.iter().all(Option::is_some)
     }
 
+    /// The connection is over, with `why` for what has not ended otherwise.
+    fn close<O: Owner<S>>(&mut self, why: End, now: Stamp, owner: &mut O) {
+        let Self { flow, slot, reassembly, .. } = self;
+        let why = closed_by(flow).unwrap_or_else(|| {
+            let mut to = Delivery { flow, slot, owner, now, past_hole: None };
+            match reassembly {
+                Reassembly::Tcp(streams) => streams.finish(why, &mut to),
+                Reassembly::Udp(_) => {
+                    to.end(Side::A, why, now);
+                    to.end(Side::B, why, now);
+                }
+            }
+            // A FIN or RST that was still held back is a better reason than that nothing followed it.
+            closed_by(to.flow).unwrap_or(why)
+        });
+        owner.close(&self.flow, &mut self.slot, why, now);
+    }
+
     fn held(&self) -> usize {
         match &self.reassembly {
             Reassembly::Tcp(streams) => streams.held(),
@@ -370,18 +388,25 @@ impl<S> Table<S> {
     /// Ends the capture: every connection delivers what it holds back, ends with [`End::Idle`] where it has not ended
     /// otherwise, and leaves, in the order in which they appeared.
     pub fn finish<O: Owner<S>>(&mut self, now: Stamp, owner: &mut O) {
-        let connections = self.lru.iter().map(|(id, entry)| (entry.flow.first.packet, false, id));
-        let handshakes = self.handshakes.iter().map(|(id, known)| (known.first.packet, true, id));
-        let mut all: Vec<(u64, bool, u32)> = Vec::with_capacity(self.len());
+        const BEGUN: u128 = 1 << 32;
+        // One number each, which is compared without a branch.
+        let order = |packet: u64, kind: u128, id: u32| u128::from(packet) << 64 | kind | u128::from(id);
+        let connections = self.lru.iter().map(|(id, entry)| order(entry.flow.first.packet, 0, id));
+        let handshakes = self.handshakes.iter().map(|(id, known)| order(known.first.packet, BEGUN, id));
+        let mut all: Vec<u128> = Vec::with_capacity(self.len());
         all.extend(connections.chain(handshakes));
         all.sort_unstable();
-        for (_, is_handshake, id) in all {
-            if is_handshake {
-                self.retire_handshake(id, End::Idle, now, owner);
-            } else {
-                self.retire(id, End::Idle, now, owner);
+        for one in all {
+            if one & BEGUN != 0 {
+                self.retire_handshake(one as u32, End::Idle, now, owner);
+            } else if let Some(entry) = self.lru.get_mut(one as u32) {
+                entry.close(End::Idle, now, owner);
             }
         }
+        // They leave together: nothing is looked up any more.
+        (self.held, self.weight) = (0, 0);
+        (self.lru, self.recent) = (Lru::new(), [Recent::NONE; RECENT]);
+        self.index.clear();
         self.unsettled.clear();
     }
 
@@ -560,20 +585,7 @@ impl<S> Table<S> {
         Recent::forget(&mut self.recent, &entry.flow.key, id);
         self.held -= entry.held();
         self.weight -= entry.weight;
-        let Entry { flow, slot, reassembly, .. } = entry;
-        let why = closed_by(flow).unwrap_or_else(|| {
-            let mut to = Delivery { flow, slot, owner, now, past_hole: None };
-            match reassembly {
-                Reassembly::Tcp(streams) => streams.finish(why, &mut to),
-                Reassembly::Udp(_) => {
-                    to.end(Side::A, why, now);
-                    to.end(Side::B, why, now);
-                }
-            }
-            // A FIN or RST that was still held back is a better reason than that nothing followed it.
-            closed_by(to.flow).unwrap_or(why)
-        });
-        owner.close(&entry.flow, &mut entry.slot, why, now);
+        entry.close(why, now, owner);
         self.lru.discard(id);
     }
 }
