@@ -361,8 +361,7 @@ impl Decoder {
     /// Frees what no later block needs. The fields of the last one must not be used any more.
     pub(super) fn shrink(&mut self) {
         self.fields.clear();
-        self.fields.list = Vec::new();
-        self.fields.decoded = Vec::new();
+        (self.fields.list, self.fields.decoded) = (Vec::new(), Vec::new());
         self.table.shrink();
         self.repeated = Repeated::default();
     }
@@ -560,6 +559,8 @@ impl Decoder {
             return Ok(Part::Block(start as u32, (start + coded.octets.len()) as u32));
         }
         let start = self.fields.decoded.len();
+        // At once, and not octet by octet: all codes have five bits or more.
+        self.fields.decoded.reserve(2 * coded.octets.len());
         self.repeated.decode(coded, &mut self.fields.decoded)?;
         Ok(Part::decoded(start, self.fields.decoded.len()))
     }
