@@ -5,7 +5,7 @@ use rpcscope_parsers::{Protocol, Session};
 use super::Wanted;
 
 /// Sessions that are kept.
-const MAX_KEPT: usize = 128;
+const MAX_KEPT: usize = 256;
 
 /// Sessions of connections that are over, as new, of protocols whose sessions take longer to make than to clear.
 #[derive(Default)]

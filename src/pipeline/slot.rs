@@ -10,7 +10,7 @@ use crate::dispatch::Conversation;
 use crate::time::Timestamp;
 
 /// Connections whose room is kept.
-const MAX_SPARE: usize = 64;
+const MAX_SPARE: usize = 256;
 
 /// What the table keeps for each connection.
 pub(super) struct Slot {
