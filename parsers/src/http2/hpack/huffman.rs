@@ -37,8 +37,8 @@ const LOADED_BITS: u32 = 57;
 /// Look-ups of a round: as many as those bits are enough for.
 const LOOKUPS: u32 = LOADED_BITS / QUICK_BITS;
 
-/// In place of a number of bits: more than those of a whole round, which the bits below it then still count.
-const TOO_LONG: u8 = 64;
+/// Stands behind the bits of a round: it moves with them, and so says how many were taken.
+const MARK: u64 = 1 << (63 - LOADED_BITS);
 
 /// The symbols with which a few bits begin: at most two.
 #[derive(Clone, Copy)]
@@ -47,12 +47,13 @@ struct Quick {
     symbols: u16,
     /// Bits of `symbols` that are filled: eight for each.
     filled: u8,
-    /// Bits of the codes of all of them; [`TOO_LONG`] if the code of the first is longer than [`QUICK_BITS`].
+    /// Bits of the codes of all of them.
     bits: u8,
 }
 
 impl Quick {
-    const NONE: Self = Self { symbols: 0, filled: 0, bits: TOO_LONG };
+    /// The code of the first is longer than [`QUICK_BITS`].
+    const NONE: Self = Self { symbols: 0, filled: 0, bits: 0 };
 }
 
 /// The tables for decoding, see [`build`].
@@ -147,23 +148,22 @@ fn append(coded: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let bits = Bits::of(coded);
     let mut read = 0;
     while read < bits.total {
-        let mut window = bits.at(read);
+        let mut window = bits.at(read) & !(MARK - 1) | MARK;
         // Symbols are put together in a word and stored at once.
-        let (mut text, mut filled, mut taken) = (0, 0, 0);
+        let (mut text, mut filled, mut last) = (0, 0, Quick::NONE);
         for _ in 0..LOOKUPS {
-            let quick =
-                CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
-            text |= u64::from(quick.symbols) << filled;
-            filled += u32::from(quick.filled);
-            taken += u32::from(quick.bits);
-            window <<= quick.bits & 63;
+            last = CODE.quick.get((window >> (64 - QUICK_BITS)) as usize).copied().unwrap_or(Quick::NONE);
+            text |= u64::from(last.symbols) << filled;
+            filled += u32::from(last.filled);
+            window <<= last.bits & 63;
         }
         // All of a round is written before it is known how much of it counts.
         let written = out.len();
         out.extend_from_slice(&text.to_le_bytes());
         out.truncate(written + filled as usize / 8);
-        read += taken as usize % usize::from(TOO_LONG);
-        if taken < u32::from(TOO_LONG) {
+        read += window.trailing_zeros() as usize - MARK.trailing_zeros() as usize;
+        // Where one look-up finds nothing, all that follow it find the same.
+        if last.filled > 0 {
             continue;
         }
         if read >= bits.total {
