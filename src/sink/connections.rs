@@ -12,7 +12,7 @@ use crate::digits;
 
 /// Connections remembered, each at a place that the caller's address and port choose: most calls of a busy capture come from a few
 /// connections.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 512;
 
 /// Longest text of the keys that calls of a connection share, in whole words: two addresses, the longest names of carrier and protocol.
 const SHARED_ROOM: usize = 192;
