@@ -214,7 +214,7 @@ fn event<'a>(input: &mut Input<'a>, rpc: Rpc, start: u64, headers: &'a Vec<(Vec<
                 oneway: input.u8() & 7 == 7,
                 names: names(input),
                 timeout: input.option(|input| u64::from(input.u32())),
-                custom: input.bool(),
+                traced: input.bool(),
                 headers: Some(headers),
             })
         }
@@ -226,7 +226,7 @@ fn event<'a>(input: &mut Input<'a>, rpc: Rpc, start: u64, headers: &'a Vec<(Vec<
                 names: names(input),
                 timeout: input.option(|input| u64::from(input.u32())),
                 unknown_name: input.option(|input| u64::from(input.u8())),
-                custom: input.bool(),
+                traced: input.bool(),
                 headers: Some(headers),
             })
         }

@@ -52,7 +52,6 @@ fn visit(event: &Event<'_>, sent: [u64; 2], from: Side) {
     }
     if let Some(headers) = event.headers() {
         headers.each(&mut |name, value| octets += name.len() + value.len());
-        headers.each_custom(|_| true, &mut |name, value| octets += name.len() + value.len());
         headers.each_field(&mut |_, _| octets += 1);
     }
     if let Some(names) = event.names() {

@@ -14,7 +14,7 @@ use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
 use crate::thrift::skip::{Skipped, StructFormat, StructSkip};
 use bodies::BothBodies;
-use header::{WireHeader, wanted_of};
+use header::WireHeader;
 
 /// Bytes kept while searching for the next message after a gap: enough for the fixed head of any format here.
 const SEARCH_TAIL: usize = 64;
@@ -83,17 +83,6 @@ pub trait Framing: Send + 'static {
     /// Calls `each` with the names and values in the header of the message that `parse` found at the beginning of `input`,
     /// in the order of the wire. Called only for a message whose header is wanted, so it may read the head again.
     fn metadata(&self, _side: Side, _input: &[u8], _each: &mut dyn FnMut(&[u8], &[u8])) {}
-
-    /// The same of pairs with a `wanted` key that applications and their middleware have put there; may visit some of the others too.
-    fn custom(
-        &self,
-        side: Side,
-        input: &[u8],
-        wanted: fn(&[u8]) -> bool,
-        each: &mut dyn FnMut(&[u8], &[u8]),
-    ) {
-        wanted_of(self, side, input, wanted, each);
-    }
 
     /// Where the body is in the message that `parse` found at the beginning of `input`. Called only for messages whose bodies are
     /// wanted, so it may read the head again. `None`: it has none, or what there is is read already (exceptions). How the messages of a

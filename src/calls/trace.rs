@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use rpcscope_parsers::event::Pairs;
+use rpcscope_parsers::event::{CONTEXT_PREFIXES, Pairs, may_be_context};
 
 /// Trace context of a request. Numeric ids are in lower-case hexadecimal, however they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,31 +83,6 @@ const SHORTER: [usize; LONGEST + 2] = {
     }
     shorter
 };
-
-/// Bit of a letter: the same in both cases.
-const fn bit(letter: u8) -> u32 {
-    1 << (letter & 31)
-}
-
-/// By length, the first and the third letters of names of that length, with a prefix or without: most headers have others. Many begin with
-/// `x-` and are as long, such as `x-request-id`.
-const LETTERS: [[u32; 2]; LONGEST + LONGEST_PREFIX + 1] = {
-    let mut letters = [[bit(b'r'), bit(b'c')]; LONGEST + LONGEST_PREFIX + 1];
-    let mut at = 0;
-    while at < NAMES.len() {
-        let name = NAMES[at].0.as_bytes();
-        letters[name.len()][0] |= bit(name[0]);
-        letters[name.len()][1] |= if name.len() < 3 { u32::MAX } else { bit(name[2]) };
-        at += 1;
-    }
-    letters
-};
-
-/// Prefixes under which frameworks pass user headers on (`metainfo` of Kitex and Volo, and its HTTP/2 form).
-const PREFIXES: [&str; 3] = ["rpc-transit-upstream-", "rpc-transit-", "rpc-persist-"];
-
-/// Length of the longest of them.
-const LONGEST_PREFIX: usize = PREFIXES[0].len();
 
 /// Longest text accepted as an id or a name.
 const MAX_TEXT: usize = 128;
@@ -197,8 +172,8 @@ impl Contexts {
 #[must_use]
 pub fn context(headers: &dyn Pairs) -> Option<Trace> {
     let mut contexts = Contexts::default();
-    headers.each_custom(may_be_context, &mut |key, value| {
-        contexts.read_likely(key, value);
+    headers.each(&mut |key, value| {
+        contexts.read(key, value);
     });
     contexts.trace()
 }
@@ -221,18 +196,11 @@ pub(super) fn is_context(key: &[u8]) -> bool {
     may_be_context(key) && header(key).is_some()
 }
 
-/// Whether a header may be one of trace context by the length and two letters of its name. Nearly none may.
-#[inline]
-fn may_be_context(key: &[u8]) -> bool {
-    let letter = |at: usize| bit(key.get(at).copied().unwrap_or_default());
-    LETTERS.get(key.len()).is_some_and(|[first, third]| first & letter(0) != 0 && third & letter(2) != 0)
-}
-
 /// What a header of that name holds.
 fn header(key: &[u8]) -> Option<(Format, Part)> {
     let key = match key.first() {
         Some(b'r' | b'R') => {
-            PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key)
+            CONTEXT_PREFIXES.iter().find_map(|prefix| without_prefix(key, prefix.as_bytes())).unwrap_or(key)
         }
         _ => key,
     };
@@ -350,8 +318,11 @@ fn base64(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::borrow::Cow;
+
+    use rpcscope_parsers::event::CONTEXT_NAMES;
+
+    use super::*;
 
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const SPAN: &str = "00f067aa0ba902b7";
@@ -454,5 +425,6 @@ mod tests {
             assert!(!contexts.read(key.as_bytes(), b"1"), "{key}");
         }
         assert!(NAMES.iter().all(|(name, ..)| contexts.read(name.to_uppercase().as_bytes(), b"0")));
+        assert_eq!(NAMES.map(|(name, ..)| name), CONTEXT_NAMES);
     }
 }

@@ -21,6 +21,7 @@
 //! | [`Event::Lost`] | bytes are missing in which answers may have stood |
 //! | [`Event::Sealed`] | none: no session emits it, but whoever takes TLS apart, where bytes inside can't be read |
 
+mod context;
 mod pairs;
 mod part;
 mod protocol;
@@ -29,6 +30,7 @@ mod text;
 
 use std::fmt;
 
+pub use context::{CONTEXT_NAMES, CONTEXT_PREFIXES, may_be_context};
 pub use pairs::{Headers, Pairs, Shown};
 pub use part::Part;
 pub use protocol::{Rpc, Transport};
@@ -189,9 +191,8 @@ pub struct Request<'a> {
     pub oneway: bool,
     /// Time the caller is willing to wait, nanoseconds (tRPC head field 4, TTHeader key 12, `trpc-timeout`).
     pub timeout: Option<u64>,
-    /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
-    /// none.
-    pub custom: bool,
+    /// Its header may hold trace context: a name in it [may be](may_be_context) that of one.
+    pub traced: bool,
 }
 
 /// Opens a stream; [`Part`]s follow.
@@ -211,9 +212,8 @@ pub struct Open<'a> {
     /// A name that can't be known because it was sent before the capture began: streams of a connection with the same
     /// number have the same unknown name (HPACK entries of an unknown table). At most 4096.
     pub unknown_name: Option<u64>,
-    /// Its header may hold pairs of applications and their middleware ([`Pairs::each_custom`]); `false` if it certainly holds
-    /// none.
-    pub custom: bool,
+    /// Its header may hold trace context: a name in it [may be](may_be_context) that of one.
+    pub traced: bool,
 }
 
 /// The callee's first sign on a stream.

@@ -6,16 +6,6 @@ pub trait Pairs {
     /// (`FromService`), unknown ones as decimal text.
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// As [`Pairs::each`], of pairs with a `wanted` key, without those whose key belongs to the protocol itself (`:path`, `grpc-timeout`): what
-    /// is left was put there by applications and their middleware. May visit some of the others too.
-    fn each_custom(&self, wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
-        self.each(&mut |key, value| {
-            if wanted(key) {
-                each(key, value);
-            }
-        });
-    }
-
     /// Calls `each` with every field, also those of which a part can't be read because it was sent before the capture
     /// began. Nothing for headers that are always whole.
     fn each_field(&self, each: &mut dyn FnMut(Shown<'_>, Shown<'_>)) {

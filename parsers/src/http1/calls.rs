@@ -125,7 +125,7 @@ pub(super) fn trpc_request<'a>(head: &'a Head<'a>) -> Event<'a> {
     };
     let timeout = number::<u32>(head, "trpc-timeout").filter(|ms| *ms > 0);
     Event::Request(Request {
-        custom: true,
+        traced: true,
         head: event::Head { codec: codec(head), ..event_head(Rpc::TrpcHttp) },
         oneway: false,
         names: Names {
@@ -179,8 +179,10 @@ pub(super) fn thrift_message<'a>(head: &'a Head<'a>, body: &'a [u8]) -> Option<E
     if let Some(of_call) = event.set_headers(head) {
         of_call.id = CallId::Order;
     }
-    if let Event::Answer(Answer { status: Status::Thrift(status), .. }) = &mut event {
-        status.http = http_status(head);
+    match &mut event {
+        Event::Request(request) => request.traced = true,
+        Event::Answer(Answer { status: Status::Thrift(status), .. }) => status.http = http_status(head),
+        _ => {}
     }
     Some(event)
 }

@@ -102,7 +102,7 @@ fn unary_request<'a>(head: &'a Head<'a>, claim: &Claim) -> Event<'a> {
         oneway: false,
         names: names(head),
         timeout: claim.timeout,
-        custom: true,
+        traced: true,
         headers: Some(head),
     })
 }
@@ -130,7 +130,7 @@ impl Web {
             names: names(head),
             timeout: claim.timeout,
             unknown_name: None,
-            custom: true,
+            traced: true,
             headers: Some(head),
         });
         place(&mut open, at.offset, head.len as u64, false, placed.cut);

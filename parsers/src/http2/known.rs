@@ -1,6 +1,8 @@
 //! Texts in header fields that are recognised when they are read or enter a table: names that the session looks at, and
 //! values that gRPC stacks send with every request. A recognised text is neither decoded nor kept.
 
+use crate::event::may_be_context;
+
 /// Length and last octet of a text: they differ for most texts, so that hardly any octets are compared.
 const fn key(wire: &[u8]) -> usize {
     match wire {
@@ -105,6 +107,8 @@ texts! {
     }
     /// Any other name.
     Other,
+    /// The same, of a header that may hold trace context.
+    Context,
     /// A name that stands in a table entry from before the capture (or a gap).
     Unknown,
 }
@@ -127,6 +131,19 @@ texts! {
 impl Name {
     /// The names of which only a request can have one.
     pub(super) const OF_REQUEST: [Self; 4] = [Self::Method, Self::Scheme, Self::Path, Self::Authority];
+
+    /// The name with these plain octets.
+    pub(super) fn of_any(wire: &[u8]) -> Self {
+        match Self::of(wire) {
+            Self::Other => Self::of_other(wire),
+            known => known,
+        }
+    }
+
+    /// The same for octets that are no known name.
+    pub(super) fn of_other(wire: &[u8]) -> Self {
+        if may_be_context(wire) { Self::Context } else { Self::Other }
+    }
 
     /// Whether it begins with a colon.
     pub(super) fn is_pseudo(self) -> bool {

@@ -182,7 +182,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// The message as an event, carried by `transport`.
+    /// The message as an event, carried by `transport`, without what headers add.
     #[must_use]
     pub fn event(&self, transport: Transport) -> Event<'a> {
         let id = CallId::Loose(i64::from(self.seq_id));
@@ -192,19 +192,14 @@ impl<'a> Envelope<'a> {
         let names = Names { service, method, ..Names::default() };
         if !self.message_type.is_answer() {
             let oneway = self.message_type == MessageType::Oneway;
-            let custom = match transport {
-                // These have no header.
-                Transport::Framed | Transport::Buffered | Transport::Datagram => false,
-                Transport::TtHeader
-                | Transport::THeader
-                | Transport::TTwitter
-                | Transport::MeshHeader
-                | Transport::Http1
-                | Transport::Http2
-                | Transport::Trpc
-                | Transport::Other(_) => true,
-            };
-            return Event::Request(Request { head, oneway, names, timeout: None, custom, headers: None });
+            return Event::Request(Request {
+                head,
+                oneway,
+                names,
+                timeout: None,
+                traced: false,
+                headers: None,
+            });
         }
         let reply = self.outcome.reply();
         let status = ThriftStatus { biz: None, reply, http: None, cut: reply == Reply::Missing };

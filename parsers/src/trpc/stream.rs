@@ -74,14 +74,14 @@ pub(super) fn init<'a>(head: &FrameHead, fields: &ProtobufFields<'a>, from_calle
     let headers = None;
     if from_caller {
         // trans_info.
-        let custom = request.bytes_or_partial(5).is_some();
+        let traced = request.bytes_or_partial(5).is_some();
         return Event::Open(Open {
             head,
             unary: false,
             names,
             timeout: None,
             unknown_name: None,
-            custom,
+            traced,
             headers,
         });
     }

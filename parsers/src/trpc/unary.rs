@@ -113,7 +113,7 @@ pub(super) fn request<'a>(head: &FrameHead, fields: &ProtobufFields<'a>) -> Even
         },
         timeout: fields.number(4).filter(|ms| *ms > 0).map(|ms| u64::from(ms as u32) * MILLISECOND),
         // trans_info.
-        custom: fields.bytes_or_partial(9).is_some(),
+        traced: fields.bytes_or_partial(9).is_some(),
         headers: None,
     })
 }

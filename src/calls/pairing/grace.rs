@@ -96,7 +96,7 @@ impl Matcher {
             call.timeout = request.timeout;
             call.codec = head.codec.or(call.codec);
             self.describe(call, &request.names, request.headers, false);
-            self.trace(call, request.headers.filter(|_| request.custom));
+            self.trace(call, request.headers.filter(|_| request.traced));
         }
         self.grace = grace;
         is_one

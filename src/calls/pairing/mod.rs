@@ -241,7 +241,7 @@ impl Matcher {
         call.request_messages = 1;
         call.timeout = request.timeout;
         self.describe(&mut call, &request.names, request.headers, false);
-        self.trace(&mut call, request.headers.filter(|_| request.custom));
+        self.trace(&mut call, request.headers.filter(|_| request.traced));
         if self.log_ids {
             self.log_id(&mut call, request.headers);
         }
@@ -267,7 +267,7 @@ impl Matcher {
         call.unknown_name = open.unknown_name.map(|number| (at.flow.first.packet << GROUP_BITS) + number);
         self.describe(&mut call, &open.names, open.headers, false);
         self.join_group(pending, &mut call);
-        self.trace(&mut call, open.headers.filter(|_| open.custom));
+        self.trace(&mut call, open.headers.filter(|_| open.traced));
         if self.log_ids {
             self.log_id(&mut call, open.headers);
         }

@@ -121,12 +121,12 @@ fn named(method: &'static str) -> Names<'static> {
 
 fn request(id: i64, method: &'static str) -> Event<'static> {
     let (head, names) = (head(id), named(method));
-    Event::Request(Request { head, oneway: false, names, timeout: None, custom: true, headers: None })
+    Event::Request(Request { head, oneway: false, names, timeout: None, traced: true, headers: None })
 }
 
 fn oneway(id: i64, method: &'static str) -> Event<'static> {
     let (head, names) = (head(id), named(method));
-    Event::Request(Request { head, oneway: true, names, timeout: None, custom: true, headers: None })
+    Event::Request(Request { head, oneway: true, names, timeout: None, traced: true, headers: None })
 }
 
 /// The event with another head.
@@ -349,7 +349,7 @@ fn named_open(id: i64, names: Names<'static>, unknown_name: Option<u64>) -> Even
         names,
         timeout: None,
         unknown_name,
-        custom: true,
+        traced: true,
         headers: None,
     })
 }

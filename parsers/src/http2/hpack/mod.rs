@@ -66,8 +66,8 @@ pub(super) struct Fields {
     octets: u32,
     /// How many fields have a name that can't be read.
     unknown: usize,
-    /// There may be one that an application added: its name is neither known nor in the static table.
-    custom: bool,
+    /// One may hold trace context by its name.
+    traced: bool,
     /// Fields were dropped because there were too many.
     shed: bool,
 }
@@ -80,7 +80,7 @@ impl Default for Fields {
             decoded: Vec::new(),
             octets: 0,
             unknown: 0,
-            custom: false,
+            traced: false,
             shed: false,
         }
     }
@@ -109,7 +109,7 @@ impl Fields {
         self.decoded.shrink_to(LIST_LIMIT as usize);
         self.octets = 0;
         self.unknown = 0;
-        self.custom = false;
+        self.traced = false;
         self.shed = false;
     }
 
@@ -125,7 +125,7 @@ impl Fields {
             *first = (*first).min(self.list.len() as u16);
         } else {
             self.unknown += usize::from(field.name == Name::Unknown);
-            self.custom |= !matches!(field.key, Part::FixedName(_));
+            self.traced |= field.name == Name::Context;
         }
         self.list.push(*field);
     }
@@ -147,7 +147,7 @@ impl Fields {
         let start = self.decoded.len();
         self.decoded.extend(name.iter().map(u8::to_ascii_lowercase));
         let at = self.decoded.len();
-        let name = Name::of(self.decoded.get(start..).unwrap_or_default());
+        let name = Name::of_any(self.decoded.get(start..).unwrap_or_default());
         self.decoded.extend_from_slice(value);
         let (key, value) = (Part::decoded(start, at), Part::decoded(at, self.decoded.len()));
         self.push(&Field::new(name, key, value));
@@ -251,9 +251,9 @@ impl<'a> List<'a> {
         self.fields.shed
     }
 
-    /// Whether [`Pairs::each_custom`] may visit any.
-    pub(super) fn may_be_custom(self) -> bool {
-        self.fields.custom
+    /// Whether a field may hold trace context by its name.
+    pub(super) fn may_hold_context(self) -> bool {
+        self.fields.traced
     }
 
     /// Whether a field can be said to be absent: no entry of unknown name, nothing dropped.
@@ -308,19 +308,6 @@ impl Pairs for List<'_> {
     fn each(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
         for field in &self.fields.list {
             if let (Some(key), Some(value)) = (self.text(field.key), self.text(field.value)) {
-                each(key, value);
-            }
-        }
-    }
-
-    /// Passes over names that the session knows, and those of the static table: none of them is an application's own.
-    fn each_custom(&self, wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
-        let custom = |field: &&Field| !matches!(field.key, Part::Known(_) | Part::FixedName(_));
-        for field in self.fields.list.iter().filter(custom) {
-            if let Some(key) = self.text(field.key)
-                && wanted(key)
-                && let Some(value) = self.text(field.value)
-            {
                 each(key, value);
             }
         }
@@ -540,7 +527,11 @@ impl Decoder {
         let (name, key) = match name {
             LiteralName::Index(index) => self.name(index)?,
             LiteralName::Text(coded) => match coded.name() {
-                Name::Other => (Name::Other, self.part(block, coded)?),
+                Name::Other => {
+                    let key = self.part(block, coded)?;
+                    let decoded = self.fields.decoded.get(start..).unwrap_or_default();
+                    (Name::of_other(if coded.huffman { decoded } else { coded.octets }), key)
+                }
                 name => (name, Part::Known(name)),
             },
         };
@@ -571,7 +562,10 @@ impl Decoder {
         let start = self.table.end();
         let (name, key) = match name {
             LiteralName::Text(coded) => match coded.name() {
-                Name::Other => (Name::Other, self.table.append(coded, &mut self.repeated)?),
+                Name::Other => {
+                    let key = self.table.append(coded, &mut self.repeated)?;
+                    (self.list(&[]).text(key).map_or(Name::Other, Name::of_other), key)
+                }
                 name => (name, Part::Known(name)),
             },
             LiteralName::Index(index) => {

@@ -236,8 +236,8 @@ impl super::Streams {
         };
         let head = Head { codec, ..head_of(Rpc::Grpc, id, span, cut) };
         let timeout = list.get(Name::GrpcTimeout).and_then(grpc::parse_timeout);
-        let custom = list.may_be_custom();
-        let open = Open { head, unary: false, names, timeout, unknown_name, custom, headers: Some(&list) };
+        let traced = list.may_hold_context();
+        let open = Open { head, unary: false, names, timeout, unknown_name, traced, headers: Some(&list) };
         emit(span.side, &Event::Open(open));
         self.traffic = super::Traffic::Grpc;
         if !self.goaways.is_empty() {

@@ -122,7 +122,7 @@ impl Streams {
             names,
             timeout: claim.timeout,
             unknown_name: None,
-            custom: list.may_be_custom(),
+            traced: list.may_hold_context(),
             headers: Some(&list),
         };
         emit(span.side, &Event::Open(open));

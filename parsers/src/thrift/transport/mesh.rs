@@ -74,7 +74,7 @@ fn wrap<'a>(event: &mut Event<'a>, fields: &HeaderFields<'a>) {
         Event::Answer(Answer { status: Status::Ttstream(status), .. }) => {
             status.biz = status.biz.or(fields.biz);
         }
-        Event::Request(Request { custom, .. }) | Event::Open(Open { custom, .. }) => *custom |= fields.custom,
+        Event::Request(Request { traced, .. }) | Event::Open(Open { traced, .. }) => *traced |= fields.traced,
         _ => {}
     }
 }

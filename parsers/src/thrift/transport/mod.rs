@@ -37,7 +37,6 @@ use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Layer, Parse, ParseResult, incomplete, placed, wrong};
 use crate::event::Side;
 use crate::foreign::Language;
-use crate::framed::header::wanted_of;
 use crate::framed::{Framing, Parsed, session};
 use crate::number::be_u32;
 use crate::protocol::{Detection, Field, Opening, Protocol, Session};
@@ -311,19 +310,6 @@ impl Framing for ThriftFraming {
     fn metadata(&self, _side: Side, input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
         if let Ok(transport) = self.detected.next(input) {
             (transport.functions().metadata)(input, each);
-        }
-    }
-
-    fn custom(
-        &self,
-        side: Side,
-        input: &[u8],
-        wanted: fn(&[u8]) -> bool,
-        each: &mut dyn FnMut(&[u8], &[u8]),
-    ) {
-        match self.detected.next(input) {
-            Ok(ThriftTransport::TtHeader) => ttheader::custom(input, wanted, each),
-            _ => wanted_of(self, side, input, wanted, each),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::bodies::BodySpan;
 use crate::dissect::{Range, field, group, hex, moved, number, shown};
 use crate::error::{Error, Layer, Parse, ParseResult, in_layer, incomplete, placed, within, wrong};
 use crate::event::{
-    Answer, CallId, Event, Head, Names, Reply, Request, Rpc, Status, ThriftStatus, Transport,
+    Answer, CallId, Event, Head, Names, Reply, Request, Rpc, Status, ThriftStatus, Transport, may_be_context,
 };
 use crate::framed::Parsed;
 use crate::number::{be_i32, be_u16, be_u32, tag};
@@ -206,7 +206,7 @@ fn parse_compressed<'a>(
 
 /// A message of which only the type was captured, so that the header's sequence number stands for its own. Its codec is left open:
 /// a request whose answer has another number is not said to be without one.
-fn nameless(rpc: Rpc, message_type: MessageType, seq_id: i32) -> Event<'static> {
+fn nameless(rpc: Rpc, message_type: MessageType, seq_id: i32, traced: bool) -> Event<'static> {
     let id = CallId::Loose(i64::from(seq_id));
     let head = Head::new(rpc, Transport::THeader, id);
     if message_type.is_answer() {
@@ -214,20 +214,13 @@ fn nameless(rpc: Rpc, message_type: MessageType, seq_id: i32) -> Event<'static> 
         return Event::Answer(Answer::new(head, Status::Thrift(status)));
     }
     let oneway = message_type == MessageType::Oneway;
-    Event::Request(Request {
-        head,
-        oneway,
-        names: Names::default(),
-        timeout: None,
-        custom: true,
-        headers: None,
-    })
+    Event::Request(Request { head, oneway, names: Names::default(), timeout: None, traced, headers: None })
 }
 
 /// A message behind transforms that are not read (snappy, zstd). Its number is in the header, and who sends it says what it is, but for
 /// requests that want no answer.
 #[cold]
-fn hidden(peers: Peers, input: Input<'_>, head: &THeaderHead) -> Parsed<'static> {
+fn hidden(peers: Peers, input: Input<'_>, head: &THeaderHead, traced: bool) -> Parsed<'static> {
     let bytes = head.total();
     let Some(client) = peers.client.filter(|_| !peers.own_ids) else {
         if input.cut {
@@ -237,9 +230,12 @@ fn hidden(peers: Peers, input: Input<'_>, head: &THeaderHead) -> Parsed<'static>
         return Parsed::Undecodable { bytes, error, by_all: false };
     };
     if client != input.side {
-        return Parsed::Message { event: nameless(Rpc::Thrift, MessageType::Reply, head.seq_id), bytes };
+        return Parsed::Message {
+            event: nameless(Rpc::Thrift, MessageType::Reply, head.seq_id, false),
+            bytes,
+        };
     }
-    let mut event = nameless(Rpc::Thrift, MessageType::Call, head.seq_id);
+    let mut event = nameless(Rpc::Thrift, MessageType::Call, head.seq_id, traced);
     if let Some(head) = event.head_mut() {
         head.truncated = true;
     }
@@ -260,12 +256,14 @@ pub(super) fn parse<'a>(
             incomplete(head.header_size - rest.len())
         };
     };
-    let transforms = within(header.len(), TOO_LONG, rest, |header| variable_header(header, |_, _, _| {}))
+    let mut traced = false;
+    let pair = |key: &[u8], _: &[u8], _: Range| traced |= may_be_context(key);
+    let transforms = within(header.len(), TOO_LONG, rest, |header| variable_header(header, pair))
         .map_err(|error| placed(error, Layer::Header, input.bytes))?;
     let read = match transforms.as_slice() {
         [] => parse_bare(payload, head.payload_size()),
         [ZLIB] => parse_compressed(payload, head.payload_size(), input.cut, unpacked),
-        _ => return Ok(hidden(*peers, input, &head)),
+        _ => return Ok(hidden(*peers, input, &head, traced)),
     };
     let envelope = match &read {
         Ok(envelope) => envelope,
@@ -274,7 +272,8 @@ pub(super) fn parse<'a>(
                 return Ok(Parsed::Control { bytes });
             };
             peers.learn(input.side, message_type);
-            return Ok(Parsed::Message { event: nameless(encoding.rpc(), message_type, head.seq_id), bytes });
+            let event = nameless(encoding.rpc(), message_type, head.seq_id, traced);
+            return Ok(Parsed::Message { event, bytes });
         }
         Err(error) => return input.give_up(bytes, placed(error.clone(), Layer::Payload, input.bytes)),
     };
@@ -284,7 +283,7 @@ pub(super) fn parse<'a>(
     peers.learn(input.side, envelope.message_type);
     peers.client.get_or_insert(input.side.other());
     peers.own_ids |= envelope.seq_id != head.seq_id;
-    message(envelope, bytes)
+    message(envelope, traced, bytes)
 }
 
 // Apart, so that the event is made where it is returned.
@@ -293,8 +292,12 @@ pub(super) fn parse<'a>(
     reason = "it returns what its caller does, which need not be copied then"
 )]
 #[inline(never)]
-fn message<'a>(envelope: &Envelope<'a>, bytes: u64) -> ParseResult<Parsed<'a>> {
-    Ok(Parsed::Message { event: envelope.event(Transport::THeader), bytes })
+fn message<'a>(envelope: &Envelope<'a>, traced: bool, bytes: u64) -> ParseResult<Parsed<'a>> {
+    let mut event = envelope.event(Transport::THeader);
+    if let Event::Request(request) = &mut event {
+        request.traced = traced;
+    }
+    Ok(Parsed::Message { event, bytes })
 }
 
 pub(super) fn probe(input: &[u8]) -> Verdict {

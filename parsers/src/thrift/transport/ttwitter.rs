@@ -102,6 +102,7 @@ pub(super) fn parse<'a>(
         let fields = RequestHeader::read(header);
         request.names.caller = fields.client_id.map(Text::Plain);
         request.timeout = fields.timeout;
+        request.traced = true;
     }
     Ok(Parsed::Message { event, bytes: total })
 }

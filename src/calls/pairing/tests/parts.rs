@@ -39,7 +39,7 @@ fn a_message_without_a_number_opens_no_call() {
             oneway: false,
             names: Names::default(),
             timeout: None,
-            custom: false,
+            traced: false,
             headers: None,
         }),
     );

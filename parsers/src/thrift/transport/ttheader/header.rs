@@ -23,7 +23,7 @@ use nom::error::context;
 
 use crate::dissect::Range;
 use crate::error::{Parse, wrong};
-use crate::event::{BizStatus, Names, Sender, Text};
+use crate::event::{BizStatus, Names, Sender, Text, may_be_context};
 use crate::number::{be_i32, be_u8, be_u16, be_u32, tag, take};
 use crate::thrift::transport::LENGTH_LIMIT;
 
@@ -281,8 +281,8 @@ pub(crate) struct HeaderFields<'a> {
     pub(crate) service_cut: bool,
     /// `crrst`: the connection is going to be closed.
     pub(crate) closing: bool,
-    /// There are string pairs besides these: of applications and their middleware.
-    pub(crate) custom: bool,
+    /// Another string pair may hold trace context by its key.
+    pub(crate) traced: bool,
     /// Which integer keys there are that show the library of a request.
     habits: Habits,
 }
@@ -320,7 +320,7 @@ impl<'a> HeaderFields<'a> {
             b"biz-extra" => self.biz.get_or_insert_default().extra = text(),
             b"ttscp" => self.cancel_path = text(),
             b"crrst" => self.closing = value == b"1",
-            _ => self.custom = true,
+            _ => self.traced |= may_be_context(key),
         }
     }
 

@@ -169,8 +169,8 @@ fn parse_call<'a>(peers: &mut Peers, frame: Frame<'_, 'a>, input: Input<'a>) -> 
         message(Event::Answer(Answer { names, body, ..Answer::new(event_head, status) }))
     } else {
         let oneway = message_type == MessageType::Oneway;
-        let (timeout, custom) = (fields.timeout, fields.custom);
-        message(Event::Request(Request { head: event_head, oneway, names, timeout, custom, headers: None }))
+        let (timeout, traced) = (fields.timeout, fields.traced);
+        message(Event::Request(Request { head: event_head, oneway, names, timeout, traced, headers: None }))
     }
 }
 
@@ -252,16 +252,6 @@ fn head_and_sections(input: &[u8]) -> Option<(TtHeaderHead, &[u8])> {
 pub(super) fn metadata(input: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
     if let Some((_, sections)) = head_and_sections(input) {
         header::pairs(sections, each);
-    }
-}
-
-/// Calls `each` with the string pairs that have a `wanted` key: integer keys are the libraries' own.
-pub(super) fn custom(input: &[u8], wanted: fn(&[u8]) -> bool, each: &mut dyn FnMut(&[u8], &[u8])) {
-    if let Some((_, sections)) = head_and_sections(input) {
-        let _ = header::sections(sections, |entry, _| match entry {
-            Entry::String(key, value) if wanted(key) => each(key, value),
-            Entry::String(..) | Entry::Integer(..) | Entry::Acl(_) => {}
-        });
     }
 }
 

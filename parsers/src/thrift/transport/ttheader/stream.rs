@@ -114,14 +114,14 @@ pub(super) fn parse<'a>(
     let message = |event| Ok(Parsed::Message { event, bytes });
     match kind {
         StreamFrame::Open => {
-            let (timeout, custom) = (fields.timeout, fields.custom);
+            let (timeout, traced) = (fields.timeout, fields.traced);
             message(Event::Open(Open {
                 head,
                 unary: false,
                 names,
                 timeout,
                 unknown_name: None,
-                custom,
+                traced,
                 headers,
             }))
         }

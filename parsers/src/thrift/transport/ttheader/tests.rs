@@ -59,17 +59,12 @@ fn a_request_names_both_ends_method_and_time_out() {
 }
 
 #[test]
-fn wanted_keys_are_looked_for_among_string_pairs() {
-    let strings = b"\x01\0\x02\0\x02b3\0\x010\0\x03isn\0\x01S";
-    let integers = b"\x10\0\x02\0\x06\0\x01T\0\x09\0\x01M";
-    let request = frame(0, 7, &[&strings[..], integers].concat(), b"");
-    let visited = |wanted| {
-        let mut visited = Vec::new();
-        super::custom(&request, wanted, &mut |key, value| visited.push((key.to_vec(), value.to_vec())));
-        visited
-    };
-    assert_eq!(visited(|key| key == b"b3"), [(b"b3".to_vec(), b"0".to_vec())]);
-    assert_eq!(visited(|_| true).len(), 2);
+fn pairs_that_may_hold_trace_context_are_known_by_their_keys() {
+    for (key, traced) in [("b3", true), ("RPC_PERSIST_traceparent", true), ("user", false), ("isn", false)] {
+        let mut fields = super::HeaderFields::default();
+        fields.set_string(key.as_bytes(), b"0");
+        assert_eq!(fields.traced, traced, "{key}");
+    }
 }
 
 #[test]
