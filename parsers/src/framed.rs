@@ -8,7 +8,7 @@ use nom::Err;
 
 use crate::bodies::{BodySpan, Encodings};
 use crate::error::{Error, Layer, ParseResult, missing};
-use crate::event::{CallId, Complete, Event, Side, Transport};
+use crate::event::{CallId, Complete, Event, Kind, Side, Transport};
 use crate::foreign::{Language, Strange, Watch};
 use crate::protocol::{Emit, Session};
 use crate::session::{At, Core, Faults, Found, Gap, Need, Reader, Step};
@@ -419,6 +419,17 @@ impl<F: Framing> Reader for FramedReader<F> {
                 return inbound.emit(at, event, &header, *bytes, false, emit);
             }
             Ok(Parsed::Unsized { event, head, format }) if (1..=input.len()).contains(head) => {
+                let after = input.get(*head..).unwrap_or_default();
+                // Nearly always all of it is here, so that its length is known. One-way calls are decided as their message begins.
+                if event.kind() != Kind::Oneway
+                    && let Ok(Skipped::Done(body)) = StructSkip::new(*format).advance(after)
+                {
+                    let bytes = (*head + body) as u64;
+                    if let Some(bodies) = &mut self.bodies {
+                        bodies.begin(at, event, &header, Some(bytes), emit);
+                    }
+                    return inbound.emit(at, event, &header, bytes, false, emit);
+                }
                 if let Some(bodies) = &mut self.bodies {
                     let header = WireHeader { input: input.get(..*head).unwrap_or_default(), ..header };
                     bodies.begin(at, event, &header, None, emit);
