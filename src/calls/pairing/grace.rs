@@ -176,7 +176,8 @@ impl Matcher {
     }
 
     /// Takes a decided call. Those of one packet are in the order of their identities, so that this never depends on a table's order.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the last step of what decides a call")]
+    #[inline(always)]
     pub(super) fn keep(&mut self, call: Box<Call>) {
         match self.grace.back() {
             Some(last) if last.decided == call.decided && last.uid > call.uid => self.keep_before(call),

@@ -12,6 +12,17 @@ use super::{MAX_METADATA, Matcher};
 const MAX_PAIRS: usize = 256;
 const MAX_VALUE: usize = 16 * 1024;
 
+/// What is kept of headers.
+#[derive(Debug, Default)]
+pub(super) enum Kept {
+    #[default]
+    Nothing,
+    /// [`Call::marks`].
+    Marks(Meanings),
+    /// Keys and values.
+    Pairs,
+}
+
 impl Matcher {
     /// Fills in what the record does not know yet from the names and headers of either side.
     #[expect(clippy::inline_always, reason = "most of it is not to be done for most messages")]
@@ -28,8 +39,8 @@ impl Matcher {
         if let Some(sender) = said.sender.filter(|_| !answer) {
             call.sender = self.senders.get(sender);
         }
-        if let Some(headers) = headers
-            && (self.metadata || self.marks.is_some())
+        if !matches!(self.headers, Kept::Nothing)
+            && let Some(headers) = headers
         {
             self.read(call, headers, answer);
         }
@@ -38,10 +49,10 @@ impl Matcher {
     /// Keeps headers, or what linking reads of them.
     #[inline(never)]
     fn read(&mut self, call: &mut Call, headers: &dyn Pairs, answer: bool) {
-        if self.metadata {
-            keep(&mut call.metadata, answer, headers);
-        } else if let Some(meanings) = self.marks.as_mut().filter(|_| !answer) {
-            mark(&mut call.marks, meanings, headers);
+        match &mut self.headers {
+            Kept::Pairs => keep(&mut call.metadata, answer, headers),
+            Kept::Marks(meanings) if !answer => mark(&mut call.marks, meanings, headers),
+            Kept::Marks(_) | Kept::Nothing => {}
         }
     }
 

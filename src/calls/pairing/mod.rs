@@ -31,6 +31,7 @@ use rpcscope_parsers::{CallId, Event, Rpc, Side, Status, Transport};
 use bodies::Held;
 pub use bodies::Learned;
 use grace::Reach;
+use headers::Kept;
 use kind::{count, is_beside_message};
 use loose::Partner;
 use pending::{Asked, Began, Pending};
@@ -105,10 +106,8 @@ pub struct Matcher {
         reason = "they come and go in their boxes, which are what is to be used again"
     )]
     spare: Vec<Box<Call>>,
-    /// Whether headers are kept in the records.
-    metadata: bool,
-    /// For [`Call::marks`], where these are kept and headers are not.
-    marks: Option<Meanings>,
+    /// What the records keep of headers.
+    headers: Kept,
     /// Whether [`Call::log_id`] is.
     log_ids: bool,
     /// Bodies that wait for the event with which they go.
@@ -125,7 +124,8 @@ impl Matcher {
     /// A matcher that keeps the headers of calls if `metadata` says so.
     #[must_use]
     pub fn new(metadata: bool) -> Self {
-        Self { metadata, max_in_grace: MAX_IN_GRACE, texts: Texts::lasting(), ..Self::default() }
+        let headers = if metadata { Kept::Pairs } else { Kept::Nothing };
+        Self { headers, max_in_grace: MAX_IN_GRACE, texts: Texts::lasting(), ..Self::default() }
     }
 
     /// A matcher for a part (of 1) of all connections, with that part of the room for calls in their grace period.
@@ -136,8 +136,11 @@ impl Matcher {
 
     /// Whether to keep what linking reads of headers where these are not kept.
     #[must_use]
-    pub fn marking(self, marks: bool) -> Self {
-        Self { marks: (marks && !self.metadata).then(Meanings::default), ..self }
+    pub fn marking(mut self, marks: bool) -> Self {
+        if marks && matches!(self.headers, Kept::Nothing) {
+            self.headers = Kept::Marks(Meanings::default());
+        }
+        self
     }
 
     /// Whether somebody waits for the records of calls. If not, calls wait for their answers to the end, however long.
