@@ -3,6 +3,7 @@
 //! Ids mostly rise by the same step, so they are kept as runs: most connections need one, which takes no allocation.
 
 use rpcscope_parsers::CallId;
+use smallvec::SmallVec;
 
 use super::MAX_ENDED;
 
@@ -59,11 +60,7 @@ pub(super) struct Ended {
     /// The last run.
     last: Run,
     /// Those before it, oldest first. Boxed, because few connections have any.
-    #[expect(
-        clippy::box_collection,
-        reason = "a vector by itself takes three times as much of every connection"
-    )]
-    older: Option<Box<Vec<Run>>>,
+    older: Option<Box<SmallVec<[Run; 4]>>>,
     /// Ids in all runs.
     len: usize,
 }

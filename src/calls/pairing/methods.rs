@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::calls::record::Name;
 
 /// The most methods remembered of a connection, each kind.
 const MAX_METHODS: usize = 32;
+
+/// Mostly one or two.
+type Few = SmallVec<[Name; 2]>;
 
 /// Most connections call one method and have it answered.
 #[derive(Debug, Default)]
@@ -19,9 +24,9 @@ pub(super) struct Methods {
 #[derive(Debug, Default)]
 struct Known {
     /// Behind the first.
-    answered: Vec<Name>,
-    never_answered: Vec<Name>,
-    streaming: Vec<Name>,
+    answered: Few,
+    never_answered: Few,
+    streaming: Few,
 }
 
 fn holds(names: &[Name], name: &Name) -> bool {
@@ -34,7 +39,7 @@ fn holds_itself(names: &[Name], name: &Name) -> bool {
     names.iter().any(|known| Arc::ptr_eq(known, name))
 }
 
-fn note(names: &mut Vec<Name>, name: &Name) {
+fn note(names: &mut Few, name: &Name) {
     if names.len() < MAX_METHODS && !holds(names, name) {
         names.push(Arc::clone(name));
     }
@@ -53,7 +58,7 @@ impl Methods {
     fn note_another(&mut self, method: &Name) {
         if let Some(known) = &mut self.more {
             if !known.never_answered.is_empty() {
-                known.never_answered.retain(|other| other != method);
+                known.never_answered.retain(|other| *other != *method);
             }
             if holds_itself(&known.answered, method) {
                 return;
