@@ -451,11 +451,8 @@ mod tests {
         told.beside.end();
         told.wait_for(&[("order.log:2", Ok(7)), ("order.log:3", Err(NoCall::Unknown))]);
         append(&log, &line("no stock"));
-        let lines = [
-            ("order.log:2", Ok(7)),
-            ("order.log:3", Err(NoCall::Unknown)),
-            ("order.log:4", Err(NoCall::MoreLines)),
-        ];
+        // The same line once more is about the same call.
+        let lines = [("order.log:2", Ok(7)), ("order.log:3", Err(NoCall::Unknown)), ("order.log:4", Ok(7))];
         told.wait_for(&lines);
     }
 
