@@ -157,6 +157,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Opens the input of a command that fills a folder.
+    #[cfg(feature = "parquet")]
     pub(super) fn filling(input: &'a Input, folder: &Path) -> Result<Self, Failure> {
         let opening = Self::with(input, None, input.write.as_deref(), false)?;
         Ok(Self { output: output::name(Some(folder)), ..opening })
