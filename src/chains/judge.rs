@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// By how much a callee's answer may seem to come after that of its caller, nanoseconds: clocks of two hosts are known that well.
 const CLOCKS: i64 = 500_000;
 
-/// How long a call must have waited for its answer when the capture ended to be told as one that got none, nanoseconds, where its
+/// How long a call must have waited for its answer when its service answered to be told as one that got none, nanoseconds, where its
 /// time-out is not known.
 const PATIENCE: i64 = 1_000_000_000;
 
@@ -89,9 +89,9 @@ fn done(call: &Call) -> Timestamp {
 }
 
 /// Whether the answer to a call came when its caller had already answered, or had been given up: the caller can't have passed it on,
-/// nor did it hide it. So it is where the caller cancelled the call only then.
+/// nor did it hide it. The same holds where the caller cancelled the call only then.
 ///
-/// Not other resets: streams of some protocols are cancelled from the outermost call inwards.
+/// Other resets are not late: streams of some protocols are cancelled from the outermost call inwards.
 pub(super) fn is_late(below: &Call, above: &Call) -> bool {
     let is_answer = matches!(below.class(), Some(Class::Ok | Class::Business | Class::Rpc))
         && below.outcome.initiator.is_none();
